@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The few macros and the one slice type that every file uses. Leaves formats to cbor/, text forms to
- * base/text.h, and everything that touches the operating system to os/.
+ * The few macros and the one slice type that every file uses. Leaves formats to cbor/, text forms
+ * to base/text.h, and everything that touches the operating system to os/.
  */
 #include <assert.h>
 #include <errno.h>
@@ -10,11 +10,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#define _cleanup_(f) __attribute__((cleanup(f)))
-#define _must_check_ __attribute__((warn_unused_result))
+#define _cleanup_(f)   __attribute__((cleanup(f)))
+#define _must_check_   __attribute__((warn_unused_result))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
-#define _pure_ __attribute__((pure))
-#define _const_ __attribute__((const))
+#define _pure_         __attribute__((pure))
+#define _const_        __attribute__((const))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -48,7 +48,7 @@ struct span {
 };
 
 #define SPAN(ptr, len) ((struct span){ .p = (const uint8_t *)(ptr), .n = (len) })
-#define SPAN_STR(s) SPAN((s), strlen(s))
+#define SPAN_STR(s)    SPAN((s), strlen(s))
 /* A whole array or object; never a pointer. */
 #define SPAN_OF(obj) SPAN(&(obj), sizeof(obj))
 
@@ -97,4 +97,4 @@ static inline bool did_is_zero(const struct did *a)
 }
 
 #define NS_PER_MS INT64_C(1000000)
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_S  INT64_C(1000000000)

@@ -1,7 +1,8 @@
 #pragma once
 /*
  * A bounded writer over memory that the caller owns. Overflow is sticky: writes after it are
- * dropped, and buf_ok() tells once, at the end. Also a bump arena for things with the life of one step.
+ * dropped, and buf_ok() tells once, at the end. Also a bump arena for things with the life of one
+ * step.
  */
 #include "proto/base/base.h"
 

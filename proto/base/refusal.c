@@ -25,7 +25,8 @@ const char *refusal_sentence(enum refusal code)
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
 		if (refusals[i].code == code)
 			return refusals[i].sentence;
-	return code == REFUSED_NOT ? "Nothing was refused." : "The peer refused for a reason unknown here.";
+	return code == REFUSED_NOT ? "Nothing was refused."
+				   : "The peer refused for a reason unknown here.";
 }
 
 enum refusal refusal_by_name(struct span name)

@@ -6,7 +6,7 @@ static const char hex_digits[] = "0123456789abcdef";
 static const char base58_digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 #define DID_PREFIX "did:key:z"
-#define DID_RAW 34 /* multicodec ed25519-pub as a varint (ED 01) and the key */
+#define DID_RAW    34 /* multicodec ed25519-pub as a varint (ED 01) and the key */
 #define DID_DIGITS 47
 
 void hex_encode(const void *bytes, size_t n, char *out)
@@ -39,7 +39,8 @@ int hex_decode(struct span text, uint8_t *ret_bytes, size_t n)
 		if (hex_value(text.p[i]) < 0)
 			return -EINVAL;
 	for (size_t i = 0; i < n; i++)
-		ret_bytes[i] = (uint8_t)(hex_value(text.p[2 * i]) << 4 | hex_value(text.p[2 * i + 1]));
+		ret_bytes[i] = (uint8_t)(hex_value(text.p[2 * i]) << 4 |
+					 hex_value(text.p[2 * i + 1]));
 	return 0;
 }
 

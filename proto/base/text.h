@@ -1,12 +1,12 @@
 #pragma once
 /*
  * Text forms of bytes: hex, and did:key identities (https://w3c-ccg.github.io/did-key-spec/:
- * "did:key:" + multibase base58btc of the multicodec prefix ED 01 and the 32-byte key). Base64 comes
- * from libsodium. Debian has no C library for base58.
+ * "did:key:" + multibase base58btc of the multicodec prefix ED 01 and the 32-byte key). Base64
+ * comes from libsodium. Debian has no C library for base58.
  */
 #include "proto/base/base.h"
 
-#define ID_TEXT_MAX 65	/* 64 digits and NUL */
+#define ID_TEXT_MAX  65 /* 64 digits and NUL */
 #define DID_TEXT_MAX 57 /* "did:key:" + 'z' + 47 + NUL; all Ed25519 keys give the same length */
 
 /* Lower-case hex of n bytes into out[2n + 1]. */

@@ -1,5 +1,7 @@
 #include "proto/cbor/cbor.h"
 
+#include "proto/base/text.h"
+
 #include <cbor.h>
 
 /* What libcbor's callbacks report of one head. */
@@ -8,7 +10,7 @@ struct head {
 	enum refusal refusal;
 };
 
-static void set(void *ctx, enum cbor_type type, uint64_t value)
+static void set(void *ctx, enum cbor_kind type, uint64_t value)
 {
 	((struct head *)ctx)->item = (struct cbor_item){ .type = type, .value = value };
 }
@@ -18,24 +20,80 @@ static void refuse(void *ctx, enum refusal refusal)
 	((struct head *)ctx)->refusal = refusal;
 }
 
-static void on_uint8(void *ctx, uint8_t v) { set(ctx, CBOR_UINT, v); }
-static void on_uint16(void *ctx, uint16_t v) { set(ctx, CBOR_UINT, v); }
-static void on_uint32(void *ctx, uint32_t v) { set(ctx, CBOR_UINT, v); }
-static void on_uint64(void *ctx, uint64_t v) { set(ctx, CBOR_UINT, v); }
-static void on_nint8(void *ctx, uint8_t v) { set(ctx, CBOR_NINT, v); }
-static void on_nint16(void *ctx, uint16_t v) { set(ctx, CBOR_NINT, v); }
-static void on_nint32(void *ctx, uint32_t v) { set(ctx, CBOR_NINT, v); }
-static void on_nint64(void *ctx, uint64_t v) { set(ctx, CBOR_NINT, v); }
-static void on_array(void *ctx, size_t n) { set(ctx, CBOR_ARRAY, n); }
-static void on_map(void *ctx, size_t n) { set(ctx, CBOR_MAP, n); }
-static void on_tag(void *ctx, uint64_t n) { set(ctx, CBOR_TAG, n); }
-static void on_bool(void *ctx, bool v) { set(ctx, CBOR_BOOL, v); }
-static void on_null(void *ctx) { set(ctx, CBOR_NULL, 0); }
-static void on_indefinite(void *ctx) { refuse(ctx, REFUSED_CBOR_INDEFINITE); }
-static void on_float(void *ctx, float v) { (void)v; refuse(ctx, REFUSED_CBOR_FLOAT); }
-static void on_double(void *ctx, double v) { (void)v; refuse(ctx, REFUSED_CBOR_FLOAT); }
-static void on_undefined(void *ctx) { refuse(ctx, REFUSED_CBOR_SIMPLE); }
-static void on_break(void *ctx) { refuse(ctx, REFUSED_CBOR_MALFORMED); }
+static void on_uint8(void *ctx, uint8_t v)
+{
+	set(ctx, CBOR_UINT, v);
+}
+static void on_uint16(void *ctx, uint16_t v)
+{
+	set(ctx, CBOR_UINT, v);
+}
+static void on_uint32(void *ctx, uint32_t v)
+{
+	set(ctx, CBOR_UINT, v);
+}
+static void on_uint64(void *ctx, uint64_t v)
+{
+	set(ctx, CBOR_UINT, v);
+}
+static void on_nint8(void *ctx, uint8_t v)
+{
+	set(ctx, CBOR_NINT, v);
+}
+static void on_nint16(void *ctx, uint16_t v)
+{
+	set(ctx, CBOR_NINT, v);
+}
+static void on_nint32(void *ctx, uint32_t v)
+{
+	set(ctx, CBOR_NINT, v);
+}
+static void on_nint64(void *ctx, uint64_t v)
+{
+	set(ctx, CBOR_NINT, v);
+}
+static void on_array(void *ctx, size_t n)
+{
+	set(ctx, CBOR_ARRAY, n);
+}
+static void on_map(void *ctx, size_t n)
+{
+	set(ctx, CBOR_MAP, n);
+}
+static void on_tag(void *ctx, uint64_t n)
+{
+	set(ctx, CBOR_TAG, n);
+}
+static void on_bool(void *ctx, bool v)
+{
+	set(ctx, CBOR_BOOL, v);
+}
+static void on_null(void *ctx)
+{
+	set(ctx, CBOR_NULL, 0);
+}
+static void on_indefinite(void *ctx)
+{
+	refuse(ctx, REFUSED_CBOR_INDEFINITE);
+}
+static void on_float(void *ctx, float v)
+{
+	(void)v;
+	refuse(ctx, REFUSED_CBOR_FLOAT);
+}
+static void on_double(void *ctx, double v)
+{
+	(void)v;
+	refuse(ctx, REFUSED_CBOR_FLOAT);
+}
+static void on_undefined(void *ctx)
+{
+	refuse(ctx, REFUSED_CBOR_SIMPLE);
+}
+static void on_break(void *ctx)
+{
+	refuse(ctx, REFUSED_CBOR_MALFORMED);
+}
 
 static void on_bytes(void *ctx, cbor_data data, size_t n)
 {
@@ -102,8 +160,8 @@ enum refusal cbor_read(struct cbor_reader *r, struct cbor_item *ret_item)
 	if (other_simple(*r->p))
 		return REFUSED_CBOR_SIMPLE;
 
-	struct cbor_decoder_result result =
-		cbor_stream_decode(r->p, (size_t)(r->end - r->p), &callbacks, &head);
+	struct cbor_decoder_result result = cbor_stream_decode(
+		r->p, (size_t)(r->end - r->p), &callbacks, &head);
 
 	if (result.status == CBOR_DECODER_NEDATA)
 		return REFUSED_CBOR_TRUNCATED;
@@ -141,7 +199,8 @@ struct level {
 	struct span last_key;
 };
 
-/* An item directly inside `in` ended at `end`: where it was a key, it must sort after the one before. */
+/* An item directly inside `in` ended at `end`: where it was a key, it must sort after the one
+ * before. */
 static enum refusal end_item(struct level *in, const uint8_t *end)
 {
 	if (!in->map || in->left % 2 == 0)
@@ -188,15 +247,18 @@ static enum refusal walk(struct cbor_reader *r)
 		refusal = cbor_read(r, &item);
 		if (refusal != REFUSED_NOT)
 			break;
-		/* Each item takes a byte at least, so a count over what is left is refused at once. */
-		if ((item.type == CBOR_ARRAY || item.type == CBOR_MAP) && item.value > (uint64_t)(r->end - r->p))
+		/* Each item takes a byte at least, so a count over what is left is refused at once.
+		 */
+		if ((item.type == CBOR_ARRAY || item.type == CBOR_MAP) &&
+			item.value > (uint64_t)(r->end - r->p))
 			return REFUSED_CBOR_TRUNCATED;
 		if (content(&item) == 0)
 			refusal = end_item(in, r->p);
 		else if (depth == CBOR_DEPTH_MAX)
 			refusal = REFUSED_CBOR_DEPTH;
 		else
-			level[++depth] = (struct level){ .left = content(&item), .map = item.type == CBOR_MAP };
+			level[++depth] = (struct level){ .left = content(&item),
+				.map = item.type == CBOR_MAP };
 	}
 	return refusal;
 }
@@ -224,17 +286,30 @@ bool cbor_int(const struct cbor_item *item, int64_t *ret_value)
 	return true;
 }
 
-static void put_head(struct buf *b, uint64_t value, size_t (*encode)(uint64_t, unsigned char *, size_t))
+static void put_head(
+	struct buf *b, uint64_t value, size_t (*encode)(uint64_t, unsigned char *, size_t))
 {
 	unsigned char head[9];
 
 	buf_put(b, head, encode(value, head, sizeof(head)));
 }
 
-static size_t encode_bytes(uint64_t n, unsigned char *p, size_t cap) { return cbor_encode_bytestring_start(n, p, cap); }
-static size_t encode_text(uint64_t n, unsigned char *p, size_t cap) { return cbor_encode_string_start(n, p, cap); }
-static size_t encode_array(uint64_t n, unsigned char *p, size_t cap) { return cbor_encode_array_start(n, p, cap); }
-static size_t encode_map(uint64_t n, unsigned char *p, size_t cap) { return cbor_encode_map_start(n, p, cap); }
+static size_t encode_bytes(uint64_t n, unsigned char *p, size_t cap)
+{
+	return cbor_encode_bytestring_start(n, p, cap);
+}
+static size_t encode_text(uint64_t n, unsigned char *p, size_t cap)
+{
+	return cbor_encode_string_start(n, p, cap);
+}
+static size_t encode_array(uint64_t n, unsigned char *p, size_t cap)
+{
+	return cbor_encode_array_start(n, p, cap);
+}
+static size_t encode_map(uint64_t n, unsigned char *p, size_t cap)
+{
+	return cbor_encode_map_start(n, p, cap);
+}
 
 void cbor_put_uint(struct buf *b, uint64_t value)
 {

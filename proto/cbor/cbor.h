@@ -1,10 +1,10 @@
 #pragma once
 /*
  * Deterministic CBOR (RFC 8949, 4.2.1) and nothing else: what this writes is in that form, and what
- * is not in that form is refused by name. The profile allows integers of 64 bits, byte and text strings,
- * arrays, maps, false, true, null and tag 18; floats, other tags and simple values, indefinite lengths
- * and more than CBOR_DEPTH_MAX levels are refused. Heads are coded by libcbor's streaming coder;
- * strictness is ours. No memory is allocated.
+ * is not in that form is refused by name. The profile allows integers of 64 bits, byte and text
+ * strings, arrays, maps, false, true, null and tag 18; floats, other tags and simple values,
+ * indefinite lengths and more than CBOR_DEPTH_MAX levels are refused. Heads are coded by libcbor's
+ * streaming coder; strictness is ours. No memory is allocated.
  */
 #include "proto/base/buf.h"
 #include "proto/base/refusal.h"
@@ -12,7 +12,7 @@
 #define CBOR_DEPTH_MAX 16
 #define CBOR_TAG_SIGN1 18
 
-enum cbor_type {
+enum cbor_kind {
 	CBOR_UINT,
 	CBOR_NINT,
 	CBOR_BYTES,
@@ -26,8 +26,9 @@ enum cbor_type {
 
 /* One item's head. Arrays, maps and tags are followed by their content as further items. */
 struct cbor_item {
-	enum cbor_type type;
-	uint64_t value;	    /* UINT: value; NINT: n in -1-n; ARRAY, MAP: entries; TAG: number; BOOL: 0, 1 */
+	enum cbor_kind type;
+	uint64_t value; /* UINT: value; NINT: n in -1-n; ARRAY, MAP: entries; TAG: number; BOOL: 0,
+			   1 */
 	struct span string; /* BYTES, TEXT: points into the source */
 };
 
@@ -39,7 +40,8 @@ struct cbor_reader {
 /* Checks that data is exactly one well-formed item of the profile, whole. REFUSED_NOT or CBOR_*. */
 _must_check_ enum refusal cbor_check(struct span data);
 
-/* Reads one head. Safe on any bytes, but only cbor_check() establishes order and uniqueness of keys. */
+/* Reads one head. Safe on any bytes, but only cbor_check() establishes order and uniqueness of
+ * keys. */
 _must_check_ enum refusal cbor_read(struct cbor_reader *r, struct cbor_item *ret_item);
 /* Passes over one whole item, however nested. */
 _must_check_ enum refusal cbor_skip(struct cbor_reader *r);
@@ -51,7 +53,8 @@ static inline struct cbor_reader cbor_over(struct span data)
 	return (struct cbor_reader){ .p = data.p, .end = data.p + data.n };
 }
 
-/* Writers append to b; look at buf_ok(b) at the end. Map keys must be written in order by the caller. */
+/* Writers append to b; look at buf_ok(b) at the end. Map keys must be written in order by the
+ * caller. */
 void cbor_put_uint(struct buf *b, uint64_t value);
 void cbor_put_int(struct buf *b, int64_t value);
 void cbor_put_bytes(struct buf *b, struct span bytes);

@@ -1,15 +1,15 @@
 #pragma once
 /*
  * COSE_Sign1 (RFC 9052, 4.2) in the one form that a statement has: tag 18, a protected header with
- * alg, content type, kid and CWT claims (RFC 9597), an empty unprotected header, an attached payload.
- * What the payload means is statement/; which key belongs to whom is statement/keyring.h.
+ * alg, content type, kid and CWT claims (RFC 9597), an empty unprotected header, an attached
+ * payload. What the payload means is statement/; which key belongs to whom is statement/keyring.h.
  */
 #include "proto/base/buf.h"
 #include "proto/base/refusal.h"
 
-#define COSE_MAX 65535	/* bytes of one COSE_Sign1, and of its Sig_structure less its framing */
+#define COSE_MAX       65535 /* bytes of one COSE_Sign1, and of its Sig_structure less its framing */
 #define COSE_SIGNATURE 64
-#define COSE_KEY_MAX 33 /* Ed25519: 32; P-256: 33, compressed (SEC 1, 2.3.3) */
+#define COSE_KEY_MAX   33 /* Ed25519: 32; P-256: 33, compressed (SEC 1, 2.3.3) */
 
 /* RFC 9053, 2.1 and 2.2; RFC 9864 for the fully specified numbers. */
 enum cose_alg {
@@ -28,9 +28,9 @@ struct signer {
 
 /* The four elements of a COSE_Sign1 as they stand, spans into the source. */
 struct cose_parts {
-	struct span protected;	 /* content of the bstr */
+	struct span protected; /* content of the bstr */
 	struct span unprotected; /* the encoded map */
-	struct span payload;	 /* content of the bstr; p is NULL where it is detached */
+	struct span payload; /* content of the bstr; p is NULL where it is detached */
 	struct span signature;
 };
 
@@ -40,25 +40,26 @@ struct cose_sign1 {
 	enum cose_alg alg;
 	struct span content_type;
 	struct span kid;
-	struct did issuer;   /* iss, a did:key */
+	struct did issuer; /* iss, a did:key */
 	struct span subject; /* sub */
 	int64_t issued_at_s; /* iat */
-	struct id id;	     /* SHA-256 of the Sig_structure */
+	struct id id; /* SHA-256 of the Sig_structure */
 };
 
 /* Strict CBOR, tag 18 and four elements of the right types. REFUSED_NOT, CBOR_* or COSE_SHAPE. */
 _must_check_ enum refusal cose_split(struct span bytes, struct cose_parts *ret_parts);
 
-/* cose_split(), then the header profile above. COSE_HEADER, COSE_UNPROTECTED, COSE_ALGORITHM, ... */
+/* cose_split(), then the header profile above. COSE_HEADER, COSE_UNPROTECTED, COSE_ALGORITHM, ...
+ */
 _must_check_ enum refusal cose_parse(struct span bytes, struct cose_sign1 *ret_sign1);
 
 /*
- * Verifies parts under key with the algorithm alg. key: 32 bytes of Ed25519, or 33 (compressed) or 65
- * bytes of P-256. external_aad is empty in every statement. REFUSED_NOT, COSE_ALGORITHM (key and algorithm do not fit)
- * or COSE_SIGNATURE.
+ * Verifies parts under key with the algorithm alg. key: 32 bytes of Ed25519, or 33 (compressed) or
+ * 65 bytes of P-256. external_aad is empty in every statement. REFUSED_NOT, COSE_ALGORITHM (key and
+ * algorithm do not fit) or COSE_SIGNATURE.
  */
-_must_check_ enum refusal cose_verify(
-	const struct cose_parts *parts, enum cose_alg alg, struct span key, struct span external_aad);
+_must_check_ enum refusal cose_verify(const struct cose_parts *parts, enum cose_alg alg,
+	struct span key, struct span external_aad);
 
 /* What a new statement's header says. */
 struct cose_header {
@@ -68,18 +69,18 @@ struct cose_header {
 };
 
 /*
- * Signs payload and appends the whole COSE_Sign1 to out. ret_id gets the statement's id. Returns false
- * where out is too small or the payload too large.
+ * Signs payload and appends the whole COSE_Sign1 to out. ret_id gets the statement's id. Returns
+ * false where out is too small or the payload too large.
  */
-_must_check_ bool cose_sign(const struct signer *signer, const struct cose_header *header, struct span payload,
-	struct buf *out, struct id *ret_id);
+_must_check_ bool cose_sign(const struct signer *signer, const struct cose_header *header,
+	struct span payload, struct buf *out, struct id *ret_id);
 
 /*
- * Signs an arbitrary protected header over a payload that stays detached: what a COSE Receipt needs.
- * unprotected is an encoded map. Appends to out; false where it is too small.
+ * Signs an arbitrary protected header over a payload that stays detached: what a COSE Receipt
+ * needs. unprotected is an encoded map. Appends to out; false where it is too small.
  */
-_must_check_ bool cose_sign_detached(const struct signer *signer, struct span protected, struct span unprotected,
-	struct span payload, struct buf *out);
+_must_check_ bool cose_sign_detached(const struct signer *signer, struct span protected,
+	struct span unprotected, struct span payload, struct buf *out);
 
 /* How many signatures were made and verified in this process: the benches print them. */
 struct cose_counts {
