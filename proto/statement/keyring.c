@@ -1,0 +1,215 @@
+#include "proto/statement/keyring.h"
+
+#include <stdlib.h>
+
+/*
+ * Open addressing by did, linear probing; a did may stand several times, once for each working key.
+ * The ring of order gives the oldest entry to drop. Tables are twice the capacity, so probing stays
+ * short.
+ */
+struct slot {
+	struct keyring_entry entry;
+	uint8_t *bytes;
+	uint64_t age; /* 0: empty */
+};
+
+struct keyring {
+	struct slot *slots;
+	size_t n_slots;
+	size_t capacity;
+	size_t n;
+	uint64_t age;
+};
+
+struct keyring *keyring_new(size_t capacity)
+{
+	struct keyring *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	k->capacity = MAX(capacity, (size_t)8);
+	k->n_slots = k->capacity * 2;
+	k->slots = calloc(k->n_slots, sizeof(*k->slots));
+	if (!k->slots) {
+		free(k);
+		return NULL;
+	}
+	return k;
+}
+
+void keyring_free(struct keyring *keyring)
+{
+	if (!keyring)
+		return;
+	for (size_t i = 0; i < keyring->n_slots; i++)
+		free(keyring->slots[i].bytes);
+	free(keyring->slots);
+	free(keyring);
+}
+
+void keyring_freep(struct keyring **keyring)
+{
+	keyring_free(*keyring);
+}
+
+/* Keys are public-key bytes, so their first ones are as good as a hash; an attacker gains a slow
+ * probe. */
+static size_t home(const struct keyring *k, const struct did *did)
+{
+	uint64_t h = 0;
+
+	for (size_t i = 0; i < sizeof(did->b); i += 8) {
+		uint64_t part;
+
+		memcpy(&part, did->b + i, sizeof(part));
+		h = (h ^ part) * UINT64_C(0x9e3779b97f4a7c15);
+	}
+	return (size_t)((h >> 20) % k->n_slots);
+}
+
+static void remove_slot(struct keyring *k, size_t hole)
+{
+	free(k->slots[hole].bytes);
+	k->slots[hole] = (struct slot){ 0 };
+	k->n--;
+	/* Close the gap: move back whatever could no longer be reached (Knuth 6.4, algorithm R). */
+	for (size_t i = (hole + 1) % k->n_slots; k->slots[i].age; i = (i + 1) % k->n_slots) {
+		size_t want = home(k, &k->slots[i].entry.did);
+		bool reachable = hole < i ? want > hole && want <= i : want > hole || want <= i;
+
+		if (reachable)
+			continue;
+		k->slots[hole] = k->slots[i];
+		k->slots[i] = (struct slot){ 0 };
+		hole = i;
+	}
+}
+
+static void drop_oldest(struct keyring *k)
+{
+	size_t oldest = 0;
+
+	for (size_t i = 0; i < k->n_slots; i++)
+		if (k->slots[i].age &&
+			(!k->slots[oldest].age || k->slots[i].age < k->slots[oldest].age))
+			oldest = i;
+	remove_slot(k, oldest);
+}
+
+static void revoke(struct keyring *k, const struct did *did, struct span key, int64_t since_ns)
+{
+	for (size_t i = home(k, did); k->slots[i].age; i = (i + 1) % k->n_slots) {
+		struct keyring_entry *e = &k->slots[i].entry;
+
+		if (did_eq(&e->did, did) && span_eq(SPAN(e->working_key, e->working_key_n), key) &&
+			(e->revoked_since_ns == 0 || since_ns < e->revoked_since_ns))
+			e->revoked_since_ns = MAX(since_ns, INT64_C(1));
+	}
+}
+
+static void put(struct keyring *k, const struct statement *s, uint8_t *bytes)
+{
+	const struct keys *keys = &s->body.keys;
+	size_t i = home(k, &s->issuer);
+
+	while (k->slots[i].age)
+		i = (i + 1) % k->n_slots;
+
+	struct keyring_entry *e = &k->slots[i].entry;
+
+	*e = (struct keyring_entry){
+		.did = s->issuer,
+		.id = s->id,
+		.working_key_n = keys->working_key.n,
+		.valid_from_ns = keys->valid_from_ns,
+		.valid_until_ns = keys->valid_until_ns,
+		.bytes = SPAN(bytes, s->bytes.n),
+	};
+	memcpy(e->working_key, keys->working_key.p, keys->working_key.n);
+	memcpy(e->curve_key, keys->curve_key.p, sizeof(e->curve_key));
+	memcpy(e->encryption_key, keys->encryption_key.p, sizeof(e->encryption_key));
+	k->slots[i].bytes = bytes;
+	k->slots[i].age = ++k->age;
+	k->n++;
+}
+
+enum refusal keyring_learn(struct keyring *keyring, const struct statement *keys, bool *ret_new)
+{
+	const struct keys *body = &keys->body.keys;
+
+	*ret_new = false;
+	for (size_t i = home(keyring, &keys->issuer); keyring->slots[i].age;
+		i = (i + 1) % keyring->n_slots)
+		if (id_eq(&keyring->slots[i].entry.id, &keys->id) &&
+			span_eq(keyring->slots[i].entry.bytes, keys->bytes))
+			return REFUSED_NOT;
+	if (!span_eq(keys->envelope.kid, SPAN_OF(keys->issuer)))
+		return REFUSED_KEY_UNKNOWN;
+
+	enum refusal refusal = cose_verify(
+		&keys->envelope.parts, keys->envelope.alg, keys->envelope.kid, SPAN(NULL, 0));
+
+	if (refusal != REFUSED_NOT)
+		return refusal;
+
+	uint8_t *bytes = malloc(keys->bytes.n);
+
+	if (!bytes)
+		return REFUSED_KEY_UNKNOWN;
+	memcpy(bytes, keys->bytes.p, keys->bytes.n);
+	while (keyring->n >= keyring->capacity)
+		drop_oldest(keyring);
+	put(keyring, keys, bytes);
+	for (size_t i = 0; i < body->n_revokes; i++)
+		revoke(keyring, &keys->issuer, body->revokes[i].key, body->revokes[i].since_ns);
+	*ret_new = true;
+	return REFUSED_NOT;
+}
+
+const struct keyring_entry *keyring_find_key(
+	const struct keyring *keyring, const struct did *did, struct span kid)
+{
+	for (size_t i = home(keyring, did); keyring->slots[i].age; i = (i + 1) % keyring->n_slots) {
+		const struct keyring_entry *e = &keyring->slots[i].entry;
+
+		if (did_eq(&e->did, did) && span_eq(SPAN(e->working_key, e->working_key_n), kid))
+			return e;
+	}
+	return NULL;
+}
+
+const struct keyring_entry *keyring_find(const struct keyring *keyring, const struct did *did)
+{
+	const struct slot *newest = NULL;
+
+	for (size_t i = home(keyring, did); keyring->slots[i].age; i = (i + 1) % keyring->n_slots)
+		if (did_eq(&keyring->slots[i].entry.did, did) &&
+			(!newest || keyring->slots[i].entry.valid_from_ns >=
+					    newest->entry.valid_from_ns))
+			newest = &keyring->slots[i];
+	return newest ? &newest->entry : NULL;
+}
+
+enum refusal keyring_verify(struct keyring *keyring, const struct statement *statement)
+{
+	const struct keyring_entry *e = keyring_find_key(
+		keyring, &statement->issuer, statement->envelope.kid);
+	int64_t at_ns = statement->body.head.c.at_ns;
+
+	if (!e)
+		return REFUSED_KEY_UNKNOWN;
+	if (at_ns < e->valid_from_ns - CLOCK_SKEW_NS)
+		return REFUSED_KEY_NOT_VALID_YET;
+	if (at_ns > e->valid_until_ns || (e->revoked_since_ns && at_ns >= e->revoked_since_ns))
+		return REFUSED_KEY_REVOKED;
+	return cose_verify(&statement->envelope.parts, statement->envelope.alg,
+		statement->envelope.kid, SPAN(NULL, 0));
+}
+
+const struct keyring_entry *keyring_at(const struct keyring *keyring, size_t index)
+{
+	for (size_t i = 0; i < keyring->n_slots; i++)
+		if (keyring->slots[i].age && index-- == 0)
+			return &keyring->slots[i].entry;
+	return NULL;
+}
