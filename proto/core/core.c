@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 const struct table_info core_statement_table = { .name = "statement", .n_key = 1, .n_cells = 4 };
+const struct table_info core_payload_table = { .name = "payload", .n_key = 1, .n_cells = 3 };
 
 void effects_init(struct effects *fx)
 {

@@ -98,6 +98,23 @@ struct effects {
 	uint8_t arena_room[EFFECTS_ARENA];
 };
 
+/* Work that the shell itself knows, whatever the program; a program's own kinds begin at WORK_OWN.
+ */
+enum { WORK_PULL = 1, WORK_OWN = 16 };
+
+/*
+ * WORK_PULL: fetch a payload in chunks from the identity that has it into the payload store,
+ * durable before the EVENT_WORK that ends it. Status -ETIMEDOUT where the other side fell silent
+ * for PULL_SILENCE_NS, refusal PAYLOAD_DIGEST or PAYLOAD_SIZE where it lied.
+ */
+struct work_pull {
+	struct did from;
+	struct id request;
+	struct id digest; /* of the ciphertext */
+	int64_t size; /* of the ciphertext */
+};
+#define PULL_SILENCE_NS (10 * NS_PER_S)
+
 struct table_info {
 	const char *name; /* of the SQL table, and of its statements: put_NAME, delete_NAME,
 			     load_NAME */
@@ -108,10 +125,13 @@ struct table_info {
 /* What a program's core offers to shell and simulator. */
 struct core_ops {
 	const char *name;
-	const struct table_info *tables; /* [0] is always proto's own `statement` table */
+	const struct table_info
+		*tables; /* [0] and [1] are always proto's own: statement, payload */
 	size_t n_tables;
 	/* One stored row after a restart, table by table, each in the order of its key. 0, or
 	 * -EBADMSG. */
+	/* (rows of tables 0 and 1 are not loaded: the shell attaches them when a message names
+	 * them) */
 	int (*load)(void *core, const struct row *row);
 	void (*step)(void *core, const struct event *event, struct effects *fx);
 	/* The next time at which the core wants EVENT_TICK, or INT64_MAX. */
@@ -130,6 +150,13 @@ struct core_ops {
  */
 #define TABLE_STATEMENT 0
 extern const struct table_info core_statement_table;
+/*
+ * Table 1 of every core: payloads up to PAYLOAD_INLINE_MAX. Cells: digest (blob 32), request (blob
+ * 32), bytes (blob). Larger ones are files, written by WORK_PULL or by the shell before the event
+ * that reports them.
+ */
+#define TABLE_PAYLOAD 1
+extern const struct table_info core_payload_table;
 
 void effects_init(struct effects *fx);
 
