@@ -1,0 +1,90 @@
+#pragma once
+/* What the files of match share. Index 0 of every pool is nobody. */
+#include "broker/core/match.h"
+
+#define MATCH_LEVELS     5 /* cells of 64, 512, 4096, 32768 and 262144 steps */
+#define MATCH_LEAF_SHIFT 6
+#define MATCH_ROWS       180001 /* steps from pole to pole, both included */
+#define MATCH_COLS       360000
+#define MATCH_EDGES      (MATCH_ROWS / 64 + 2)
+#define MATCH_KIND_SLOTS (2 * MATCH_KINDS_MAX)
+
+/* An offering, at handle + 1. */
+struct match_entry {
+	uint32_t left;
+	uint32_t right;
+	uint32_t parent;
+	uint32_t place; /* 0: the handle is free */
+	int64_t price;
+	uint64_t used;
+};
+
+/* All offerings of one kind at one rounded position. */
+struct match_place {
+	double v[3]; /* unit vector */
+	int64_t min_price;
+	uint32_t row;
+	uint32_t col;
+	uint32_t next; /* in its leaf cell, or in the free list */
+	uint32_t root; /* of the ordered tree of its offerings */
+	uint32_t first;
+	uint16_t kind;
+};
+
+struct match_cell {
+	uint64_t key;
+	uint64_t children; /* a bit for each that is not empty; 0 in a leaf */
+	int64_t min_price; /* lowest of all offerings below */
+	uint32_t count; /* of the offerings below */
+	uint32_t places; /* of a leaf; or the next in the free list */
+};
+
+struct match_kind {
+	char name[MATCH_KIND_MAX];
+	uint8_t n_name;
+	uint32_t count;
+};
+
+struct match {
+	uint32_t capacity;
+	uint32_t count;
+	struct match_entry *entries;
+
+	struct match_place *places;
+	uint32_t n_places; /* ever used */
+	uint32_t free_place;
+
+	struct match_cell *cells;
+	uint32_t n_cells;
+	uint32_t max_cells;
+	uint32_t free_cell;
+	uint32_t *cell_slots;
+	uint32_t cell_mask;
+
+	struct match_kind *kinds;
+	uint16_t kind_slots[MATCH_KIND_SLOTS]; /* kind + 1 */
+
+	double edge_cos[MATCH_EDGES]; /* cosine of the latitude where each row of leaf cells begins
+				       */
+};
+
+static inline unsigned match_shift(unsigned level)
+{
+	return MATCH_LEAF_SHIFT + 3 * level;
+}
+
+static inline uint64_t match_cell_key(uint16_t kind, unsigned level, uint32_t row, uint32_t col)
+{
+	return (uint64_t)kind << 28 | (uint64_t)level << 25 | (uint64_t)row << 13 | col;
+}
+
+/* Cells, by key. 0 where there is none. */
+uint32_t match_cell_find(const struct match *m, uint64_t key);
+/* The cell, made where there is none; the pool is as large as the worst case. */
+uint32_t match_cell_need(struct match *m, uint64_t key);
+void match_cell_drop(struct match *m, uint64_t key);
+
+/* The ordered tree of a place: by price, then use, then handle. */
+void match_order_insert(struct match *m, struct match_place *place, uint32_t entry);
+void match_order_remove(struct match *m, struct match_place *place, uint32_t entry);
+uint32_t match_order_next(const struct match *m, uint32_t entry);
