@@ -160,6 +160,18 @@ enum refusal cbor_read(struct cbor_reader *r, struct cbor_item *ret_item)
 	if (other_simple(*r->p))
 		return REFUSED_CBOR_SIMPLE;
 
+	/* libcbor's decoder takes the one-byte heads of tags 6 to 20 for errors; ours is among
+	 * them. */
+	if (*r->p >> 5 == 6 && (*r->p & 31) < 24) {
+		uint64_t short_tag = *r->p & 31;
+
+		if (short_tag != CBOR_TAG_SIGN1)
+			return REFUSED_CBOR_TAG;
+		r->p++;
+		*ret_item = (struct cbor_item){ .type = CBOR_TAG, .value = short_tag };
+		return REFUSED_NOT;
+	}
+
 	struct cbor_decoder_result result = cbor_stream_decode(
 		r->p, (size_t)(r->end - r->p), &callbacks, &head);
 
