@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include <jpeglib.h>
+#include <jerror.h>
 
 #define EXIF_MARKER (JPEG_APP0 + 1)
 
@@ -49,6 +50,8 @@ static void on_error(j_common_ptr cinfo)
 	struct decoder *d = cinfo->client_data;
 
 	note(cinfo);
+	if (cinfo->err->msg_code == JERR_IMAGE_TOO_BIG)
+		fail(d, JPEG_TOO_LARGE, "too large");
 	fail(d, d->facts->width ? JPEG_CORRUPT : JPEG_NOT_JPEG, "unreadable");
 }
 

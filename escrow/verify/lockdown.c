@@ -91,10 +91,14 @@ static int limits(void)
 
 static int allow(scmp_filter_ctx filter, int keep_fd)
 {
-	static const int plain[] = { SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(munmap),
-		SCMP_SYS(brk), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
-		SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime),
-		SCMP_SYS(close) };
+	static const int plain[] = {
+		SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(munmap), SCMP_SYS(brk),
+		SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(rt_sigreturn),
+		SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), SCMP_SYS(close),
+#ifdef ASSAY_SANITIZED
+		SCMP_SYS(sigaltstack), /* asked before each longjmp() */
+#endif
+	};
 	static const int on_fd[] = { SCMP_SYS(read), SCMP_SYS(write) };
 	static const int without_exec[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect) };
 	int r = 0;

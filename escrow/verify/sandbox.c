@@ -18,6 +18,7 @@
 struct sandbox {
 	char helper[PATH_MAX];
 	unsigned n_per_worker;
+	unsigned required; /* layers */
 	pid_t pid; /* 0: no worker */
 	int fd;
 	unsigned n_served;
@@ -159,8 +160,7 @@ static int hear_hello(struct sandbox *s)
 		return r == -EPIPE ? -EPROTO : r;
 	if (!wire_get_hello(bytes, &hello))
 		return -EPROTO;
-	if (hello.error || !(hello.defences & LOCKDOWN_SECCOMP) ||
-		!(hello.defences & LOCKDOWN_LIMITS))
+	if (hello.error || (hello.defences & s->required) != s->required)
 		return -EPERM;
 	s->defences = hello.defences;
 	return 0;
@@ -317,6 +317,7 @@ int sandbox_new(const struct sandbox_options *options, struct sandbox **ret_sand
 	s->n_per_worker = options->n_per_worker
 				  ? MIN(options->n_per_worker, (unsigned)SANDBOX_PER_WORKER_MAX)
 				  : SANDBOX_PER_WORKER;
+	s->required = (LOCKDOWN_SECCOMP | LOCKDOWN_LIMITS) & ~options->may_lack;
 	int r = find_helper(s, options->helper) ? start(s) : -ENOENT;
 
 	if (r < 0) {

@@ -27,6 +27,9 @@ struct sandbox_options {
 	 * after it in the same worker, not about others.
 	 */
 	unsigned n_per_worker;
+	/* Layers (lockdown.h) that a worker may lack besides those that depend on the kernel: 0,
+	 * but in tests. */
+	unsigned may_lack;
 };
 
 struct sandbox;
