@@ -261,6 +261,9 @@ static bool verify_es256(struct span key, struct span tbs, struct span signature
 		OSSL_PARAM_construct_end(),
 	};
 
+	/* OpenSSL would also read the hybrid form, 06 or 07. */
+	if (key.n == P256_UNCOMPRESSED && key.p[0] != 4)
+		return false;
 	if (!ctx || !md || !sig || EVP_PKEY_fromdata_init(ctx) <= 0 ||
 		EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) <= 0)
 		return false;

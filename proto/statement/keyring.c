@@ -96,18 +96,65 @@ static void drop_oldest(struct keyring *k)
 	remove_slot(k, oldest);
 }
 
-static void revoke(struct keyring *k, const struct did *did, struct span key, int64_t since_ns)
+/* Keeps one identity's share small: nobody crowds out the others with statements of one root. */
+static void drop_oldest_of(struct keyring *k, const struct did *did)
 {
+	size_t oldest = k->n_slots;
+	size_t n = 0;
+
 	for (size_t i = home(k, did); k->slots[i].age; i = (i + 1) % k->n_slots) {
+		if (!did_eq(&k->slots[i].entry.did, did))
+			continue;
+		n++;
+		if (oldest == k->n_slots || k->slots[i].age < k->slots[oldest].age)
+			oldest = i;
+	}
+	if (n >= KEYRING_STATEMENTS_MAX)
+		remove_slot(k, oldest);
+}
+
+static void revoke_since(struct keyring_entry *e, int64_t since_ns)
+{
+	since_ns = MAX(since_ns, INT64_C(1)); /* 0 means not revoked */
+	if (e->revoked_since_ns == 0 || since_ns < e->revoked_since_ns)
+		e->revoked_since_ns = since_ns;
+}
+
+/* What a keys statement says about an entry of its own identity. */
+static void mark(struct keyring_entry *e, const struct keys *by)
+{
+	struct span key = SPAN(e->working_key, e->working_key_n);
+
+	for (size_t i = 0; i < by->n_revokes; i++)
+		if (span_eq(by->revokes[i].key, key))
+			revoke_since(e, by->revokes[i].since_ns);
+	/* A statement that prolongs the same working key ends nothing. */
+	if (id_eq(&e->id, &by->replaces) && !span_eq(by->working_key, key))
+		revoke_since(e, by->valid_from_ns);
+}
+
+/*
+ * Statements come in any order, so the new entry marks the others and they mark it. The others'
+ * words are decoded again from their bytes: rarer than keeping room for them is worth.
+ */
+static void mark_each_other(
+	struct keyring *k, const struct statement *s, struct keyring_entry *entry)
+{
+	struct statement other;
+
+	mark(entry, &s->body.keys);
+	for (size_t i = home(k, &s->issuer); k->slots[i].age; i = (i + 1) % k->n_slots) {
 		struct keyring_entry *e = &k->slots[i].entry;
 
-		if (did_eq(&e->did, did) && span_eq(SPAN(e->working_key, e->working_key_n), key) &&
-			(e->revoked_since_ns == 0 || since_ns < e->revoked_since_ns))
-			e->revoked_since_ns = MAX(since_ns, INT64_C(1));
+		if (e == entry || !did_eq(&e->did, &s->issuer))
+			continue;
+		mark(e, &s->body.keys);
+		if (statement_decode(e->bytes, &other, NULL) == REFUSED_NOT)
+			mark(entry, &other.body.keys);
 	}
 }
 
-static void put(struct keyring *k, const struct statement *s, uint8_t *bytes)
+static struct keyring_entry *put(struct keyring *k, const struct statement *s, uint8_t *bytes)
 {
 	const struct keys *keys = &s->body.keys;
 	size_t i = home(k, &s->issuer);
@@ -131,13 +178,14 @@ static void put(struct keyring *k, const struct statement *s, uint8_t *bytes)
 	k->slots[i].bytes = bytes;
 	k->slots[i].age = ++k->age;
 	k->n++;
+	return e;
 }
 
 enum refusal keyring_learn(struct keyring *keyring, const struct statement *keys, bool *ret_new)
 {
-	const struct keys *body = &keys->body.keys;
-
 	*ret_new = false;
+	if (keys->kind != STATEMENT_KEYS_OF)
+		return REFUSED_STATEMENT_KIND;
 	for (size_t i = home(keyring, &keys->issuer); keyring->slots[i].age;
 		i = (i + 1) % keyring->n_slots)
 		if (id_eq(&keyring->slots[i].entry.id, &keys->id) &&
@@ -157,53 +205,78 @@ enum refusal keyring_learn(struct keyring *keyring, const struct statement *keys
 	if (!bytes)
 		return REFUSED_KEY_UNKNOWN;
 	memcpy(bytes, keys->bytes.p, keys->bytes.n);
+	drop_oldest_of(keyring, &keys->issuer);
 	while (keyring->n >= keyring->capacity)
 		drop_oldest(keyring);
-	put(keyring, keys, bytes);
-	for (size_t i = 0; i < body->n_revokes; i++)
-		revoke(keyring, &keys->issuer, body->revokes[i].key, body->revokes[i].since_ns);
+	mark_each_other(keyring, keys, put(keyring, keys, bytes));
 	*ret_new = true;
 	return REFUSED_NOT;
+}
+
+/* Newest first: by validity, and by arrival where that is equal. */
+static bool newer(const struct slot *a, const struct slot *b)
+{
+	if (a->entry.valid_from_ns != b->entry.valid_from_ns)
+		return a->entry.valid_from_ns > b->entry.valid_from_ns;
+	return a->age > b->age;
+}
+
+/* The newest entry of did, and of kid where it is not empty. */
+static const struct keyring_entry *find(
+	const struct keyring *k, const struct did *did, struct span kid)
+{
+	const struct slot *newest = NULL;
+
+	for (size_t i = home(k, did); k->slots[i].age; i = (i + 1) % k->n_slots) {
+		const struct keyring_entry *e = &k->slots[i].entry;
+
+		if (!did_eq(&e->did, did) ||
+			(kid.n > 0 && !span_eq(SPAN(e->working_key, e->working_key_n), kid)))
+			continue;
+		if (!newest || newer(&k->slots[i], newest))
+			newest = &k->slots[i];
+	}
+	return newest ? &newest->entry : NULL;
 }
 
 const struct keyring_entry *keyring_find_key(
 	const struct keyring *keyring, const struct did *did, struct span kid)
 {
-	for (size_t i = home(keyring, did); keyring->slots[i].age; i = (i + 1) % keyring->n_slots) {
-		const struct keyring_entry *e = &keyring->slots[i].entry;
-
-		if (did_eq(&e->did, did) && span_eq(SPAN(e->working_key, e->working_key_n), kid))
-			return e;
-	}
-	return NULL;
+	return kid.n > 0 ? find(keyring, did, kid) : NULL;
 }
 
 const struct keyring_entry *keyring_find(const struct keyring *keyring, const struct did *did)
 {
-	const struct slot *newest = NULL;
-
-	for (size_t i = home(keyring, did); keyring->slots[i].age; i = (i + 1) % keyring->n_slots)
-		if (did_eq(&keyring->slots[i].entry.did, did) &&
-			(!newest || keyring->slots[i].entry.valid_from_ns >=
-					    newest->entry.valid_from_ns))
-			newest = &keyring->slots[i];
-	return newest ? &newest->entry : NULL;
+	return find(keyring, did, SPAN(NULL, 0));
 }
 
-enum refusal keyring_verify(struct keyring *keyring, const struct statement *statement)
+static enum refusal usable(const struct keyring_entry *e, int64_t at_ns)
 {
-	const struct keyring_entry *e = keyring_find_key(
-		keyring, &statement->issuer, statement->envelope.kid);
-	int64_t at_ns = statement->body.head.c.at_ns;
-
-	if (!e)
-		return REFUSED_KEY_UNKNOWN;
 	if (at_ns < e->valid_from_ns - CLOCK_SKEW_NS)
 		return REFUSED_KEY_NOT_VALID_YET;
 	if (at_ns > e->valid_until_ns || (e->revoked_since_ns && at_ns >= e->revoked_since_ns))
 		return REFUSED_KEY_REVOKED;
-	return cose_verify(&statement->envelope.parts, statement->envelope.alg,
-		statement->envelope.kid, SPAN(NULL, 0));
+	return REFUSED_NOT;
+}
+
+enum refusal keyring_verify(struct keyring *keyring, const struct statement *statement)
+{
+	const struct did *did = &statement->issuer;
+	struct span kid = statement->envelope.kid;
+	int64_t at_ns = statement->body.head.c.at_ns;
+	enum refusal refusal = REFUSED_KEY_UNKNOWN;
+
+	/* One working key may stand in several statements, each with a validity of its own. */
+	for (size_t i = home(keyring, did); keyring->slots[i].age && refusal != REFUSED_NOT;
+		i = (i + 1) % keyring->n_slots) {
+		const struct keyring_entry *e = &keyring->slots[i].entry;
+
+		if (did_eq(&e->did, did) && span_eq(SPAN(e->working_key, e->working_key_n), kid))
+			refusal = usable(e, at_ns);
+	}
+	if (refusal != REFUSED_NOT)
+		return refusal;
+	return cose_verify(&statement->envelope.parts, statement->envelope.alg, kid, SPAN(NULL, 0));
 }
 
 const struct keyring_entry *keyring_at(const struct keyring *keyring, size_t index)

@@ -8,6 +8,8 @@
 
 /* Clocks of honest parties differ by at most this much. */
 #define CLOCK_SKEW_NS (5 * NS_PER_S)
+/* Statements kept of one identity; its oldest makes room. */
+#define KEYRING_STATEMENTS_MAX 8
 
 struct keyring;
 
@@ -31,7 +33,8 @@ void keyring_freep(struct keyring **keyring);
 
 /*
  * Verifies a keys statement (the root key signs for itself) and remembers it. ret_new tells whether
- * it was not known before. A statement that replaces or revokes marks the earlier key. REFUSED_NOT,
+ * it was not known before. A statement that replaces (with another working key) or revokes marks
+ * the other key, in whichever order the two arrive. REFUSED_NOT, STATEMENT_KIND, COSE_ALGORITHM,
  * COSE_SIGNATURE, KEY_UNKNOWN (not signed by the root, or no memory to keep it).
  */
 _must_check_ enum refusal keyring_learn(
@@ -47,7 +50,7 @@ _must_check_ enum refusal keyring_verify(
 
 /* The newest entry of an identity, or NULL. Valid until the next keyring_learn(). */
 const struct keyring_entry *keyring_find(const struct keyring *keyring, const struct did *did);
-/* The entry whose working key is kid, or NULL. */
+/* The newest entry whose working key is kid, or NULL. */
 const struct keyring_entry *keyring_find_key(
 	const struct keyring *keyring, const struct did *did, struct span kid);
 

@@ -1,4 +1,6 @@
 #include "proto/statement/message.h"
+
+#include "proto/cbor/cbor.h"
 #include "proto/statement/tables.h"
 
 static const struct field moment_fields[] = {
@@ -115,15 +117,46 @@ const char *message_type_name(int64_t type)
 	return "UNKNOWN";
 }
 
+/* The sender's number of a message that is refused as a whole, for the reply; 0 where there is
+ * none. */
+static int64_t number_of(struct span data)
+{
+	struct cbor_reader r = cbor_over(data);
+	struct cbor_item item;
+	int64_t key;
+	int64_t number;
+
+	if (cbor_check(data) != REFUSED_NOT || cbor_read(&r, &item) != REFUSED_NOT ||
+		item.type != CBOR_MAP)
+		return 0;
+	for (uint64_t left = item.value; left > 0; left--) {
+		if (cbor_read(&r, &item) != REFUSED_NOT || !cbor_int(&item, &key))
+			return 0;
+		if (key == KEY_number)
+			return cbor_read(&r, &item) == REFUSED_NOT && cbor_int(&item, &number)
+				       ? MAX(number, INT64_C(0))
+				       : 0;
+		if (cbor_skip(&r) != REFUSED_NOT)
+			return 0;
+	}
+	return 0;
+}
+
 enum refusal message_open(struct span data, struct keyring *keyring,
 	void (*on_keys)(void *ctx, const struct statement *keys), void *ctx, struct opened *opened)
 {
-	enum refusal refusal = schema_decode(
-		&message_schema, data, &opened->message, &opened->field);
+	enum refusal refusal = REFUSED_MESSAGE_SHAPE;
 
+	opened->message = (struct message){ 0 };
 	opened->n_statements = 0;
-	if (refusal != REFUSED_NOT)
+	opened->field = NULL;
+	if (data.n > MESSAGE_MAX)
 		return refusal;
+	refusal = schema_decode(&message_schema, data, &opened->message, &opened->field);
+	if (refusal != REFUSED_NOT) {
+		opened->message.number = number_of(data);
+		return refusal;
+	}
 	for (size_t i = 0; i < opened->message.n_statements; i++) {
 		struct statement *s = &opened->statements[opened->n_statements];
 		bool is_new = false;

@@ -177,8 +177,8 @@ struct opened {
 /*
  * Decodes data, learns the keys statements in it and verifies every other one. Spans in `opened`
  * point into data. on_keys, where not NULL, is called for each keys statement that was new (to
- * store it). REFUSED_NOT or what broke first; opened->message.number is then still set where it
- * could be read.
+ * store it). REFUSED_NOT or what broke first (MESSAGE_SHAPE: over MESSAGE_MAX);
+ * opened->message.number is then still set where it could be read.
  */
 _must_check_ enum refusal message_open(struct span data, struct keyring *keyring,
 	void (*on_keys)(void *ctx, const struct statement *keys), void *ctx, struct opened *opened);

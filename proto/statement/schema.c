@@ -3,13 +3,54 @@
 #include "proto/base/text.h"
 #include "proto/cbor/cbor.h"
 
-/* How often a map may stand in a map: the tables' own depth, checked by the unit test. */
-#define SCHEMA_DEPTH_MAX 6
-
 struct context {
 	const char *field;
 	unsigned depth;
 };
+
+static bool is_zero(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+static size_t field_count(const struct field *f, const uint8_t *base)
+{
+	size_t n;
+
+	memcpy(&n, base + f->count, sizeof(n));
+	return n;
+}
+
+/* Whether an optional field has something to say. */
+static bool has_value(const struct field *f, const uint8_t *base)
+{
+	const uint8_t *at = base + f->offset;
+	struct span string;
+	bool flag;
+
+	if (f->most > 0)
+		return field_count(f, base) > 0;
+	switch ((enum field_type)f->type) {
+	case FIELD_INT:
+		return !is_zero(at, sizeof(int64_t));
+	case FIELD_BOOL:
+	case FIELD_MAP:
+		memcpy(&flag, at, sizeof(flag));
+		return flag;
+	case FIELD_ID:
+	case FIELD_DID:
+		return !is_zero(at, sizeof(struct id));
+	case FIELD_BYTES:
+	case FIELD_TEXT:
+	case FIELD_LINES:
+		memcpy(&string, at, sizeof(string));
+		return string.n > 0;
+	}
+	return false;
+}
 
 static bool text_clean(struct span text, bool lines)
 {
@@ -111,7 +152,7 @@ static enum refusal decode_map(
 	const struct schema *schema, struct cbor_reader *r, uint8_t *base, struct context *ctx)
 {
 	struct cbor_item item;
-	bool seen[64] = { false };
+	bool seen[SCHEMA_FIELDS_MAX] = { false };
 	bool present = true;
 	enum refusal refusal = cbor_read(r, &item);
 
@@ -133,8 +174,10 @@ static enum refusal decode_map(
 		while (i < schema->n_fields && schema->fields[i].key != key)
 			i++;
 		if (i == schema->n_fields) {
-			if (key < 0)
+			if (key < 0) {
+				ctx->field = NULL;
 				return REFUSED_STATEMENT_CRITICAL_KEY;
+			}
 			refusal = cbor_skip(r);
 			if (refusal != REFUSED_NOT)
 				return refusal;
@@ -145,6 +188,9 @@ static enum refusal decode_map(
 		refusal = decode_field(&schema->fields[i], r, base, ctx);
 		if (refusal != REFUSED_NOT)
 			return refusal;
+		ctx->field = schema->fields[i].name;
+		if (!schema->fields[i].required && !has_value(&schema->fields[i], base))
+			return REFUSED_STATEMENT_FIELD_RANGE;
 	}
 	for (size_t i = 0; i < schema->n_fields; i++) {
 		if (schema->fields[i].required && !seen[i]) {
@@ -172,50 +218,6 @@ enum refusal schema_decode(
 	if (ret_field)
 		*ret_field = refusal == REFUSED_NOT ? NULL : ctx.field;
 	return refusal;
-}
-
-static bool is_zero(const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (p[i])
-			return false;
-	return true;
-}
-
-static size_t field_count(const struct field *f, const uint8_t *base)
-{
-	size_t n;
-
-	memcpy(&n, base + f->count, sizeof(n));
-	return n;
-}
-
-/* Whether an optional field has something to say. */
-static bool has_value(const struct field *f, const uint8_t *base)
-{
-	const uint8_t *at = base + f->offset;
-	struct span string;
-	bool flag;
-
-	if (f->most > 0)
-		return field_count(f, base) > 0;
-	switch ((enum field_type)f->type) {
-	case FIELD_INT:
-		return !is_zero(at, sizeof(int64_t));
-	case FIELD_BOOL:
-	case FIELD_MAP:
-		memcpy(&flag, at, sizeof(flag));
-		return flag;
-	case FIELD_ID:
-	case FIELD_DID:
-		return !is_zero(at, sizeof(struct id));
-	case FIELD_BYTES:
-	case FIELD_TEXT:
-	case FIELD_LINES:
-		memcpy(&string, at, sizeof(string));
-		return string.n > 0;
-	}
-	return false;
 }
 
 static enum refusal encode_map(

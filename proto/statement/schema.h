@@ -6,12 +6,17 @@
  * the cores.
  *
  * Rules: map keys are integers. A required field is always there. An optional field is written if
- * and only if it is not zero or empty, and reads as zero where it is absent. Unknown non-negative
- * keys are passed over (a newer peer), unknown negative keys are critical and refused. Nothing is
+ * and only if it is not zero or empty, and reads as zero where it is absent; a zero or empty one
+ * that stands there is refused, so that a struct has one encoding only. Unknown non-negative keys
+ * are passed over (a newer peer), unknown negative keys are critical and refused. Nothing is
  * allocated: spans in a decoded struct point into the source.
  */
 #include "proto/base/buf.h"
 #include "proto/base/refusal.h"
+
+/* How often a map may stand in a map: the tables' own depth, held to by the unit test. */
+#define SCHEMA_DEPTH_MAX  6
+#define SCHEMA_FIELDS_MAX 64
 
 enum field_type {
 	FIELD_INT, /* int64_t within min..max */

@@ -147,20 +147,33 @@ static size_t draw_number(const struct id *seed, uint64_t *counter, size_t n)
 	}
 }
 
+static bool contains(const struct did *list, size_t n, const struct did *did)
+{
+	for (size_t i = 0; i < n; i++)
+		if (did_eq(&list[i], did))
+			return true;
+	return false;
+}
+
 size_t statement_draw_panel(const struct id *seed, const struct did *pool, size_t n_pool, size_t n,
 	struct did ret_panel[static PANEL_MAX])
 {
 	struct did left[POOL_MAX];
+	size_t n_left = 0;
 	uint64_t counter = 0;
 
-	if (n_pool > POOL_MAX || n > PANEL_MAX || n > n_pool)
+	if (n_pool > POOL_MAX || n > PANEL_MAX)
 		return 0;
-	memcpy(left, pool, n_pool * sizeof(*pool));
+	for (size_t i = 0; i < n_pool; i++)
+		if (!contains(left, n_left, &pool[i]))
+			left[n_left++] = pool[i];
+	if (n > n_left)
+		return 0;
 	for (size_t i = 0; i < n; i++) {
-		size_t at = draw_number(seed, &counter, n_pool - i);
+		size_t at = draw_number(seed, &counter, n_left);
 
 		ret_panel[i] = left[at];
-		left[at] = left[n_pool - i - 1];
+		left[at] = left[--n_left];
 	}
 	return n;
 }

@@ -551,7 +551,8 @@ struct id statement_draw_seed(const struct id *secret, struct span request_salt,
 
 /*
  * Draws n of pool by the seed: a Fisher-Yates shuffle with SHA-256(seed || counter) as its numbers.
- * Returns n, or 0 where the pool is smaller than n. The panel keeps the order of drawing.
+ * Who stands in the pool twice counts once. Returns n, or 0 where the pool is smaller than n. The
+ * panel keeps the order of drawing.
  */
 size_t statement_draw_panel(const struct id *seed, const struct did *pool, size_t n_pool, size_t n,
 	struct did ret_panel[static PANEL_MAX]);
