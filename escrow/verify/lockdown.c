@@ -107,7 +107,7 @@ static int allow(scmp_filter_ctx filter, int keep_fd)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, plain[i], 0);
 	for (size_t i = 0; i < ARRAY_SIZE(on_fd) && r == 0; i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, on_fd[i], 1,
-			SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)keep_fd));
+			SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)keep_fd, 0));
 	for (size_t i = 0; i < ARRAY_SIZE(without_exec) && r == 0; i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, without_exec[i], 1,
 			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
