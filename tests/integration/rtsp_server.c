@@ -1,7 +1,7 @@
 /*
- * A network camera for tests: rtsp-server FILE [h264|h265|jpeg] serves the video of an MP4 (h264,
- * h265) or AVI (jpeg) file in an endless loop on a free port of 127.0.0.1. Prints one line, the
- * address, when it listens, and ends on SIGTERM or SIGINT.
+ * A network camera for tests: rtsp-server FILE [h264|h265|jpeg [PORT]] serves the video of an MP4
+ * (h264, h265) or AVI (jpeg) file in an endless loop on that port of 127.0.0.1, or a free one.
+ * Prints one line, the address, when it listens, and ends on SIGTERM or SIGINT.
  */
 #include "proto/base/base.h"
 
@@ -117,7 +117,7 @@ static gboolean on_signal(void *user)
 	return G_SOURCE_CONTINUE;
 }
 
-static int serve(const struct codec *codec)
+static int serve(const struct codec *codec, const char *port)
 {
 	GMainLoop *loop = g_main_loop_new(NULL, FALSE);
 	GstRTSPServer *server = gst_rtsp_server_new();
@@ -125,7 +125,7 @@ static int serve(const struct codec *codec)
 	GstRTSPMediaFactory *factory = gst_rtsp_media_factory_new();
 
 	gst_rtsp_server_set_address(server, "127.0.0.1");
-	gst_rtsp_server_set_service(server, "0");
+	gst_rtsp_server_set_service(server, port);
 	gst_rtsp_media_factory_set_launch(factory, codec->media);
 	gst_rtsp_media_factory_set_shared(factory, TRUE);
 	g_signal_connect(factory, "media-configure", G_CALLBACK(on_configure), NULL);
@@ -155,15 +155,15 @@ int main(int argc, char **argv)
 
 	gst_init(NULL, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(codecs); i++)
-		if (strcmp(argc == 3 ? argv[2] : "h264", codecs[i].name) == 0)
+		if (strcmp(argc >= 3 ? argv[2] : "h264", codecs[i].name) == 0)
 			codec = &codecs[i];
-	if (argc < 2 || argc > 3 || !codec) {
-		fprintf(stderr, "usage: rtsp-server FILE [h264|h265|jpeg]\n");
+	if (argc < 2 || argc > 4 || !codec) {
+		fprintf(stderr, "usage: rtsp-server FILE [h264|h265|jpeg [PORT]]\n");
 		return 2;
 	}
 	if (!read_clip(argv[1], codec)) {
 		fprintf(stderr, "rtsp-server: %s holds no %s video.\n", argv[1], codec->name);
 		return 1;
 	}
-	return serve(codec);
+	return serve(codec, argc == 4 ? argv[3] : "0");
 }
