@@ -6,20 +6,22 @@
  * frame; what it says is its reader's business.
  *
  * What is bounded, and how:
- * - one frame: ZMQ_MAXMSGSIZE, NET_MESSAGE_MAX; a peer that announces more is disconnected by
- * libzmq before anything is allocated. It holds during the handshake too.
- * - whole messages that wait: high-water marks, NET_RECEIVE_HWM messages a peer.
- * - an unfinished multipart message: libzmq 4.3.4 queues its frames where neither its limits nor
- * the reader sees them. So the door compares what TCP received on each connection (TCP_INFO) with
- * the bytes of the messages that were taken out, and shuts a connection down when more than
- * NET_UNREAD_MAX bytes are unread, or the one with the most when all together are over
- * NET_UNREAD_TOTAL_MAX. An honest peer must keep less than NET_UNREAD_MAX in flight. The door looks
- * every NET_GUARD_QUIET_MS, or every NET_GUARD_BUSY_MS while the process grows: a peer can exceed
- *   the limit by what the network brings within that time. Without an open connection it sleeps.
- * - a handshake: NET_HANDSHAKE_MS. Peers: peers_max of the server, counted once they are admitted.
- * - not bounded here: connections that are made and dropped before the handshake (2,000 a second
- * each cost some 100 us of the I/O thread), and kernel socket buffers (see tcp_rmem). RLIMIT_NOFILE
- * bounds the former's number.
+ * - One frame: NET_MESSAGE_MAX. libzmq disconnects a peer that announces more before it allocates
+ *   anything, during the handshake too.
+ * - Whole messages that wait: NET_RECEIVE_HWM a peer, NET_SEND_HWM to a peer. These count messages:
+ * who sends large ones to a slow peer needs credit from it.
+ * - Bytes that wait, above all those of a multipart message that never ends: libzmq 4.3.4 queues
+ * its frames where neither its own limits nor the reader sees them. So the door compares what TCP
+ * received on each connection (TCP_INFO) with the messages that were taken out, and shuts a
+ * connection down that has more than NET_UNREAD_MAX bytes unread; when all together are over
+ * NET_UNREAD_TOTAL_MAX, those over their equal share. It looks every NET_GUARD_QUIET_MS, and every
+ * NET_GUARD_BUSY_MS while the process grows: a peer can exceed the limit by what the network brings
+ * within that time. An honest peer keeps less than NET_UNREAD_MAX in flight. Without an open
+ * connection the door sleeps.
+ * - Handshakes: NET_HANDSHAKE_MS each. Peers: peers_max of each server.
+ * - Not bounded here: the number of connections that are in their handshake (RLIMIT_NOFILE does),
+ * and kernel socket buffers (tcp_rmem does). ZMTP heartbeats count as unread bytes: do not turn
+ * them on.
  *
  * A struct net and its sockets are used from one thread; the threads it starts block all signals.
  */
@@ -27,22 +29,29 @@
 
 #include <zmq.h>
 
-#define NET_MESSAGE_MAX      (1 << 20) /* bytes of one message */
-#define NET_ROUTING_MAX      16 /* bytes of a routing id; libzmq makes ids of 5 */
-#define NET_ENDPOINT_MAX     256 /* bytes of an endpoint with its NUL */
-#define NET_HANDSHAKE_MS     2000
-#define NET_RECEIVE_HWM      64 /* whole messages waiting from one peer */
-#define NET_SEND_HWM         256 /* messages waiting for one peer; then -EAGAIN */
+/* Bytes of one message, of a routing id (libzmq's own have 5), of an endpoint with its NUL. */
+#define NET_MESSAGE_MAX  (1 << 20)
+#define NET_ROUTING_MAX  16
+#define NET_ENDPOINT_MAX 256
+#define NET_HANDSHAKE_MS 2000
+/* Whole messages that wait from one peer, and for one peer; then it waits, or -EAGAIN. */
+#define NET_RECEIVE_HWM 64
+#define NET_SEND_HWM    64
+/* Bytes that wait unread from one peer, and from all. */
 #define NET_UNREAD_MAX       (8 << 20)
 #define NET_UNREAD_TOTAL_MAX (256 << 20)
 #define NET_GUARD_QUIET_MS   100
 #define NET_GUARD_BUSY_MS    20
-#define NET_SERVERS_MAX      8 /* servers of one struct net */
-#define NET_PEERS_MAX        16384 /* most that peers_max of a server may say */
-#define NET_CONNECTIONS_MAX  32768 /* connections watched by the door: file descriptors below this \
-				    */
-#define NET_ALLOW_MAX 4096 /* keys of an allow-list */
-#define NET_POLL_MAX  32 /* items of one net_poll() */
+/* Servers and clients of one struct net, and the most that peers_max of a server may say. */
+#define NET_SERVERS_MAX 8
+#define NET_CLIENTS_MAX 64
+#define NET_PEERS_MAX   16384
+/* Connections that the door watches: their descriptors are below this. */
+#define NET_CONNECTIONS_MAX 32768
+/* Keys of an allow-list. */
+#define NET_ALLOW_MAX 4096
+/* Items of one net_poll(). */
+#define NET_POLL_MAX 128
 
 struct net_key {
 	uint8_t b[32]; /* X25519, public or secret */
@@ -71,7 +80,8 @@ void net_keypair_new(struct net_keypair *ret_pair);
 /* The public key that belongs to a secret one. */
 struct net_key net_key_public(const struct net_key *secret);
 
-/* A message that came in. bytes live until net_in_deinit(). */
+/* A message that came in. bytes live until net_in_deinit(). Not to be copied: small messages lie
+ * inside. */
 struct net_in {
 	zmq_msg_t message;
 	bool owned;

@@ -14,7 +14,11 @@ struct net_server_options {
 	 * in front ignored; at most NET_ALLOW_MAX keys. NULL: any key is admitted.
 	 */
 	const char *allow_path;
-	size_t peers_max; /* connections admitted at a time; 0: NET_PEERS_MAX */
+	/*
+	 * Peers at a time; 0: NET_PEERS_MAX. Who was admitted within the last two NET_HANDSHAKE_MS
+	 * counts even if it left again, so near the limit a peer may have to try twice.
+	 */
+	size_t peers_max;
 	bool ipv6;
 };
 
@@ -40,7 +44,8 @@ _must_check_ int net_server_reload(struct net_server *server);
 /*
  * Takes one message, without waiting. Returns 0, -EAGAIN where none waits, or a negative errno.
  * *ret_in belongs to the caller (net_in_deinit). A peer that sends a message of several frames is
- * disconnected and nothing of it is given: the frames are freed one by one.
+ * disconnected and nothing of it is given: the frames are freed one by one. So is a peer that chose
+ * a routing id for itself, since it could take over the replies of one that left.
  */
 _must_check_ int net_server_recv(struct net_server *server, struct net_in *ret_in);
 
