@@ -118,10 +118,11 @@ static uint32_t match_place_need(struct match *m, uint16_t kind, uint32_t row, u
 	struct match_place wanted = { .row = row, .col = col, .kind = kind };
 	struct match_cell *leaf = &m->cells[match_cell_need(m, match_place_key(&wanted, 0))];
 	uint32_t at;
+	unsigned i = 0;
 	double lat = ((double)row / 1000.0 - 90.0) * (M_PI / 180.0);
 	double lon = ((double)col / 1000.0 - 180.0) * (M_PI / 180.0);
 
-	for (at = leaf->places; at != 0; at = m->places[at].next)
+	for (at = leaf->near[0]; at != 0; at = match_leaf_next(m, leaf, &i, at))
 		if (m->places[at].row == row && m->places[at].col == col)
 			return at;
 	at = m->free_place;
@@ -133,8 +134,14 @@ static uint32_t match_place_need(struct match *m, uint16_t kind, uint32_t row, u
 	wanted.v[1] = cos(lat) * sin(lon);
 	wanted.v[2] = sin(lat);
 	wanted.min_price = INT64_MAX;
-	wanted.next = leaf->places;
-	leaf->places = at;
+	for (i = 0; i < MATCH_NEAR && leaf->near[i] != 0;)
+		i++;
+	if (i < MATCH_NEAR) {
+		leaf->near[i] = at;
+	} else {
+		wanted.next = leaf->places;
+		leaf->places = at;
+	}
 	m->places[at] = wanted;
 	return at;
 }
@@ -142,10 +149,24 @@ static uint32_t match_place_need(struct match *m, uint16_t kind, uint32_t row, u
 static void match_place_drop(struct match *m, struct match_cell *leaf, uint32_t place)
 {
 	uint32_t *link = &leaf->places;
+	unsigned i = 0;
+	unsigned last = MATCH_NEAR - 1;
 
-	while (*link != place)
-		link = &m->places[*link].next;
-	*link = m->places[place].next;
+	while (i < MATCH_NEAR && leaf->near[i] != place)
+		i++;
+	if (i == MATCH_NEAR) {
+		while (*link != place)
+			link = &m->places[*link].next;
+		*link = m->places[place].next;
+	} else if (leaf->places != 0) {
+		leaf->near[i] = leaf->places;
+		leaf->places = m->places[leaf->places].next;
+	} else {
+		while (leaf->near[last] == 0)
+			last--;
+		leaf->near[i] = leaf->near[last];
+		leaf->near[last] = 0;
+	}
 	m->places[place].next = m->free_place;
 	m->free_place = place;
 }
@@ -159,8 +180,9 @@ static int64_t match_cell_price(const struct match *m, const struct match_cell *
 	uint32_t row = (uint32_t)(cell->key >> 13 & 0xfff);
 	uint32_t col = (uint32_t)(cell->key & 0x1fff);
 	int64_t price = INT64_MAX;
+	unsigned i = 0;
 
-	for (uint32_t p = level == 0 ? cell->places : 0; p != 0; p = m->places[p].next)
+	for (uint32_t p = cell->near[0]; p != 0; p = match_leaf_next(m, cell, &i, p))
 		price = MIN(price, m->places[p].min_price);
 	for (uint64_t bits = cell->children; bits != 0; bits &= bits - 1) {
 		uint32_t bit = (uint32_t)__builtin_ctzll(bits);
@@ -306,12 +328,21 @@ struct match *match_free(struct match *m)
 	if (m == NULL)
 		return NULL;
 	free(m->entries);
-	free(m->places);
-	free(m->cells);
+	free(m->pools[0]);
+	free(m->pools[1]);
 	free(m->cell_slots);
 	free(m->kinds);
 	free(m);
 	return NULL;
+}
+
+/* Zeroed memory for n things of a multiple of 64 bytes, aligned to 64. */
+static void *match_pool(size_t n, size_t size, void **ret_pool)
+{
+	uint8_t *pool = calloc(n + 1, size);
+
+	*ret_pool = pool;
+	return pool == NULL ? NULL : pool + (64 - (uintptr_t)pool % 64) % 64;
 }
 
 struct match *match_new(uint32_t capacity)
@@ -334,8 +365,8 @@ struct match *match_new(uint32_t capacity)
 	m->cell_mask = (uint32_t)(slots - 1);
 	/* calloc() leaves untouched pages to the kernel, so that the worst case costs nothing. */
 	m->entries = calloc((size_t)capacity + 1, sizeof(*m->entries));
-	m->places = calloc((size_t)capacity + 1, sizeof(*m->places));
-	m->cells = calloc((size_t)m->max_cells + 1, sizeof(*m->cells));
+	m->places = match_pool((size_t)capacity + 1, sizeof(*m->places), &m->pools[0]);
+	m->cells = match_pool((size_t)m->max_cells + 1, sizeof(*m->cells), &m->pools[1]);
 	m->cell_slots = calloc(slots, sizeof(*m->cell_slots));
 	m->kinds = calloc(MATCH_KINDS_MAX, sizeof(*m->kinds));
 	if (m->entries == NULL || m->places == NULL || m->cells == NULL || m->cell_slots == NULL ||

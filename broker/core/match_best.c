@@ -138,7 +138,9 @@ static void search_place(struct search *s, const struct match_place *place, doub
 
 static void search_leaf(struct search *s, const struct match_cell *cell)
 {
-	for (uint32_t p = cell->places; p != 0; p = s->m->places[p].next) {
+	unsigned i = 0;
+
+	for (uint32_t p = cell->near[0]; p != 0; p = match_leaf_next(s->m, cell, &i, p)) {
 		const struct match_place *place = &s->m->places[p];
 		double x = place->v[0] - s->v[0];
 		double y = place->v[1] - s->v[1];
@@ -182,6 +184,34 @@ static uint64_t search_window(const struct search *s, unsigned level, uint32_t r
 	return window;
 }
 
+static void search_cell(struct search *s, unsigned level, uint32_t row, uint32_t col);
+
+/*
+ * Visits cells in order of distance. What a cell needs lies anywhere in memory, so all of it is
+ * asked for before any is used: that is most of the speed of a small query.
+ */
+static void search_list(struct search *s, unsigned level, const struct candidate *list, size_t n)
+{
+	const struct match *m = s->m;
+	uint32_t slots[64];
+
+	for (size_t i = 0; i < n; i++) {
+		slots[i] = match_cell_home(
+			m, match_cell_key(s->query->kind, level, list[i].row, list[i].col));
+		__builtin_prefetch(&m->cell_slots[slots[i]]);
+	}
+	for (size_t i = 0; i < n; i++)
+		__builtin_prefetch(&m->cells[m->cell_slots[slots[i]]]);
+	for (size_t i = 0; i < n && level == 0; i++) {
+		const struct match_cell *cell = &m->cells[m->cell_slots[slots[i]]];
+
+		for (size_t k = 0; k < MATCH_NEAR && cell->near[k] != 0; k++)
+			__builtin_prefetch(&m->places[cell->near[k]]);
+	}
+	for (size_t i = 0; i < n && list[i].chord <= search_bound(s) && s->result->complete; i++)
+		search_cell(s, level, list[i].row, list[i].col);
+}
+
 /* Recursion ends at level 0: MATCH_LEVELS deep. */
 static void search_cell(struct search *s, unsigned level, uint32_t row, uint32_t col)
 {
@@ -206,8 +236,7 @@ static void search_cell(struct search *s, unsigned level, uint32_t row, uint32_t
 		if (c.chord <= search_bound(s))
 			candidate_add(list, &n, c);
 	}
-	for (size_t i = 0; i < n && list[i].chord <= search_bound(s) && s->result->complete; i++)
-		search_cell(s, level - 1, list[i].row, list[i].col);
+	search_list(s, level - 1, list, n);
 }
 
 /* The box around the circle, in steps. */
@@ -271,8 +300,7 @@ static void search_run(struct search *s)
 					(struct candidate){
 						search_cell_chord(s, level, r, c), r, c });
 		}
-	for (size_t i = 0; i < n && list[i].chord <= search_bound(s) && s->result->complete; i++)
-		search_cell(s, level, list[i].row, list[i].col);
+	search_list(s, level, list, n);
 }
 
 int match_best(

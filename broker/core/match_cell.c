@@ -1,11 +1,5 @@
 #include "broker/core/match_internal.h"
 
-static uint32_t match_cell_home(const struct match *m, uint64_t key)
-{
-	key *= UINT64_C(0x9e3779b97f4a7c15);
-	return (uint32_t)(key >> 32) & m->cell_mask;
-}
-
 uint32_t match_cell_find(const struct match *m, uint64_t key)
 {
 	uint32_t slot = match_cell_home(m, key);

@@ -30,9 +30,11 @@ static uint32_t match_check_cell(const struct match *m, uint16_t kind, unsigned 
 	const struct match_cell *cell = &m->cells[at];
 	uint32_t count = 0;
 	int64_t price = INT64_MAX;
+	unsigned i = 0;
 
 	assert(at != 0);
-	for (uint32_t p = level == 0 ? cell->places : 0; p != 0; p = m->places[p].next) {
+	assert(level == 0 || cell->near[0] == 0);
+	for (uint32_t p = cell->near[0]; p != 0; p = match_leaf_next(m, cell, &i, p)) {
 		assert(m->places[p].kind == kind);
 		assert(m->places[p].row >> MATCH_LEAF_SHIFT == row);
 		assert(m->places[p].col >> MATCH_LEAF_SHIFT == col);

@@ -7,6 +7,7 @@
 #define MATCH_ROWS       180001 /* steps from pole to pole, both included */
 #define MATCH_COLS       360000
 #define MATCH_EDGES      (MATCH_ROWS / 64 + 2)
+#define MATCH_NEAR       8
 #define MATCH_KIND_SLOTS (2 * MATCH_KINDS_MAX)
 
 /* An offering, at handle + 1. */
@@ -19,24 +20,28 @@ struct match_entry {
 	uint64_t used;
 };
 
-/* All offerings of one kind at one rounded position. */
+/* All offerings of one kind at one rounded position. One cache line. */
 struct match_place {
-	double v[3]; /* unit vector */
+	_Alignas(64) double v[3]; /* unit vector */
 	int64_t min_price;
 	uint32_t row;
 	uint32_t col;
-	uint32_t next; /* in its leaf cell, or in the free list */
+	uint32_t next; /* in its leaf cell's list, or in the free list */
 	uint32_t root; /* of the ordered tree of its offerings */
 	uint32_t first;
 	uint16_t kind;
 };
 
+/* One cache line. */
 struct match_cell {
-	uint64_t key;
+	_Alignas(64) uint64_t key;
 	uint64_t children; /* a bit for each that is not empty; 0 in a leaf */
 	int64_t min_price; /* lowest of all offerings below */
 	uint32_t count; /* of the offerings below */
-	uint32_t places; /* of a leaf; or the next in the free list */
+	uint32_t places; /* of a leaf, those over MATCH_NEAR; or the next in the free list */
+	/* A leaf's first places, without gaps: read ahead all at once, which a list does not allow.
+	 */
+	uint32_t near[MATCH_NEAR];
 };
 
 struct match_kind {
@@ -49,6 +54,7 @@ struct match {
 	uint32_t capacity;
 	uint32_t count;
 	struct match_entry *entries;
+	void *pools[2]; /* as allocated: places and cells lie in them, aligned */
 
 	struct match_place *places;
 	uint32_t n_places; /* ever used */
@@ -76,6 +82,20 @@ static inline unsigned match_shift(unsigned level)
 static inline uint64_t match_cell_key(uint16_t kind, unsigned level, uint32_t row, uint32_t col)
 {
 	return (uint64_t)kind << 28 | (uint64_t)level << 25 | (uint64_t)row << 13 | col;
+}
+
+static inline uint32_t match_cell_home(const struct match *m, uint64_t key)
+{
+	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & m->cell_mask;
+}
+
+/* The place of a leaf after p, which was its i-th, starting with near[0] and 0. 0 at the end. */
+static inline uint32_t match_leaf_next(
+	const struct match *m, const struct match_cell *leaf, unsigned *i, uint32_t p)
+{
+	if (++*i < MATCH_NEAR)
+		return leaf->near[*i];
+	return *i == MATCH_NEAR ? leaf->places : m->places[p].next;
 }
 
 /* Cells, by key. 0 where there is none. */
