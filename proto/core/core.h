@@ -65,8 +65,8 @@ struct row {
  */
 struct send {
 	struct did to;
-	struct message message; /* without statements and number; spans live in the arena or in
-				   static memory */
+	struct message message; /* without statements; the shell numbers it where number is 0;
+				   spans live in the arena or in static memory */
 	struct id statements[SEND_STATEMENTS_MAX];
 	size_t n_statements;
 	struct id blob; /* not zero: attach the stored payload with this digest as `blob` */
@@ -112,12 +112,13 @@ struct work_pull {
 	struct id request;
 	struct id digest; /* of the ciphertext */
 	int64_t size; /* of the ciphertext */
+	struct id ticket; /* not zero: a statement to attach to each FETCH (the draw) */
 };
 #define PULL_SILENCE_NS (10 * NS_PER_S)
 
 struct table_info {
-	const char *name; /* of the SQL table, and of its statements: put_NAME, delete_NAME,
-			     load_NAME */
+	const char *name; /* of the SQL table, and of its statements: insert_NAME, replace_NAME,
+			     delete_NAME, load_NAME */
 	uint8_t n_key; /* leading cells that make up the key */
 	uint8_t n_cells;
 };

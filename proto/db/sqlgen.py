@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Compiles a .sql file into a C header (an enum of statements) and a source (struct db_sql).
 
-    sqlgen.py INPUT.sql OUTPUT.h OUTPUT.c
+    sqlgen.py INPUT.sql OUTPUT.h OUTPUT.c [DEPFILE]
 
 The file consists of sections:
 
     -- application: 0x41534201      once, the database's application_id (not zero)
     -- migration: 1                 schema changes, numbered from 1 without gaps, never edited again
     -- name: insert_statement       one statement each, in lower case with underscores
+    -- include: FILE.sql            its lines stand here; a path from this file's folder, no deeper includes
 
 Names are taken from OUTPUT.h: broker_sql.h gives enum BROKER_SQL_INSERT_STATEMENT and
 extern const struct db_sql broker_sql. Comment lines inside of sections are dropped.
@@ -17,6 +18,7 @@ import re
 import sys
 
 MARK = re.compile(r"^--\s*(application|migration|name):\s*(.*?)\s*$")
+INCLUDE = re.compile(r"^--\s*include:\s*(\S+)\s*$")
 TRANSACTION = re.compile(r"^\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|VACUUM|ATTACH)\b", re.I | re.M)
 
 
@@ -24,50 +26,63 @@ def fail(path, number, text):
     sys.exit(f"{path}:{number}: {text}")
 
 
-def parse(path):
-    application, migrations, statements = None, [], {}
-    sink = None
+def lines_of(path, files):
+    """(path, number, line) of the file and of what it includes; files gets every path read."""
+    files.append(path)
     with open(path, encoding="utf-8") as f:
         for number, line in enumerate(f, 1):
-            mark = MARK.match(line)
-            if mark:
-                kind, value = mark.groups()
-                if kind == "application":
-                    if application is not None:
-                        fail(path, number, "application stands twice")
-                    application = int(value, 0)
-                    if not 0 < application < 2**31:
-                        fail(path, number, "application must be 1 to 2^31-1")
-                    sink = None
-                elif kind == "migration":
-                    if value != str(len(migrations) + 1):
-                        fail(path, number, f"migration {len(migrations) + 1} was expected")
-                    sink = []
-                    migrations.append((number, sink))
-                else:
-                    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
-                        fail(path, number, f"'{value}' is no name")
-                    if value in statements:
-                        fail(path, number, f"{value} stands twice")
-                    sink = []
-                    statements[value] = (number, sink)
-            elif line.lstrip().startswith("--") or not line.strip():
-                continue
-            elif sink is None:
-                fail(path, number, "SQL outside of a section")
+            include = INCLUDE.match(line)
+            if not include:
+                yield path, number, line
+            elif path != files[0]:
+                fail(path, number, "an included file includes another")
             else:
-                sink.append(line.rstrip())
+                yield from lines_of(os.path.normpath(os.path.join(os.path.dirname(path), include.group(1))), files)
+
+
+def parse(source, files):
+    application, migrations, statements = None, [], {}
+    sink = None
+    for path, number, line in lines_of(source, files):
+        mark = MARK.match(line)
+        if mark:
+            kind, value = mark.groups()
+            if kind == "application":
+                if application is not None:
+                    fail(path, number, "application stands twice")
+                application = int(value, 0)
+                if not 0 < application < 2**31:
+                    fail(path, number, "application must be 1 to 2^31-1")
+                sink = None
+            elif kind == "migration":
+                if value != str(len(migrations) + 1):
+                    fail(path, number, f"migration {len(migrations) + 1} was expected")
+                sink = []
+                migrations.append((number, sink))
+            else:
+                if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+                    fail(path, number, f"'{value}' is no name")
+                if value in statements:
+                    fail(path, number, f"{value} stands twice")
+                sink = []
+                statements[value] = (number, sink)
+        elif line.lstrip().startswith("--") or not line.strip():
+            continue
+        elif sink is None:
+            fail(path, number, "SQL outside of a section")
+        else:
+            sink.append(line.rstrip())
     if application is None:
-        fail(path, 1, "-- application: is missing")
+        fail(source, 1, "-- application: is missing")
     if not migrations:
-        fail(path, 1, "-- migration: 1 is missing")
+        fail(source, 1, "-- migration: 1 is missing")
     for number, lines in [*migrations, *statements.values()]:
         if not lines:
-            fail(path, number, "the section is empty")
+            fail(source, number, "the section is empty")
     for number, lines in migrations:
         # Triggers have BEGIN and END of their own, indented or not: only bare transactions are meant.
         if TRANSACTION.search("\n".join(lines)) and not re.search(r"CREATE\s+TRIGGER", "\n".join(lines), re.I):
-            fail(path, number, "a migration is one transaction already")
+            fail(source, number, "a migration is one transaction already")
     return application, migrations, statements
 
 
@@ -81,11 +96,16 @@ def literal(lines, indent):
 
 
 def main():
-    source, header, code = sys.argv[1:]
-    application, migrations, statements = parse(source)
+    source, header, code, *depfile = sys.argv[1:]
+    files = []
+    application, migrations, statements = parse(source, files)
     symbol = os.path.splitext(os.path.basename(header))[0]
     if not re.fullmatch(r"[a-z][a-z0-9_]*", symbol):
         sys.exit(f"{header}: the name is no C identifier")
+
+    for name in depfile:
+        with open(name, "w", encoding="utf-8") as f:
+            f.write(f"{header} {code}: {' '.join(files)}\n")
 
     with open(header, "w", encoding="utf-8") as f:
         f.write(f"#pragma once\n/* Made by sqlgen.py from {os.path.basename(source)}. */\n")
