@@ -159,7 +159,8 @@ int net_order(struct net *net, enum net_order order, size_t slot)
 
 void net_monitor_name(const struct net *net, size_t slot, char out[static NET_ENDPOINT_MAX])
 {
-	snprintf(out, NET_ENDPOINT_MAX, "inproc://assay-monitor-%p-%zu", (const void *)net, slot);
+	snprintf(out, NET_ENDPOINT_MAX, "inproc://assay-monitor-%llu",
+		(unsigned long long)net->slots[slot].serial);
 }
 
 int net_slot_new(struct net *net, bool client, size_t *ret_slot)
@@ -176,9 +177,10 @@ int net_slot_new(struct net *net, bool client, size_t *ret_slot)
 	while (first < end && net->slots[first].used)
 		first++;
 	if (first < end) {
-		net->slots[first] = (struct net_slot){
-			.used = true, .client = client, .link = { .wake = wake }
-		};
+		net->slots[first] = (struct net_slot){ .used = true,
+			.client = client,
+			.serial = ++net->serial,
+			.link = { .wake = wake } };
 		*ret_slot = first;
 	}
 	pthread_mutex_unlock(&net->lock);

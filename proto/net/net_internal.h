@@ -45,6 +45,8 @@ struct net_policy {
 struct net_slot {
 	bool used;
 	bool client;
+	uint64_t
+		serial; /* names its monitor: libzmq frees a name only some time after the socket */
 	struct net_link link;
 	struct net_policy policy;
 };
@@ -52,6 +54,7 @@ struct net_slot {
 struct net {
 	void *context;
 	void *control; /* to the door */
+	uint64_t serial; /* of the newest slot */
 	pthread_t door;
 	pthread_mutex_t lock;
 	struct net_slot slots[NET_SLOTS_MAX];
