@@ -46,10 +46,12 @@ void cose_count_signature(void)
 	atomic_fetch_add_explicit(&n_signatures, 1, memory_order_relaxed);
 }
 
-/* Sig_structure of RFC 9052, 4.4. */
+/* Sig_structure of RFC 9052, 4.4. An empty map as protected header counts as no bytes there. */
 static void put_tbs(
 	struct buf *b, struct span protected, struct span external_aad, struct span payload)
 {
+	if (protected.n == 1 && protected.p[0] == 0xa0)
+	protected.n = 0;
 	cbor_put_array(b, 4);
 	cbor_put_str(b, "Signature1");
 	cbor_put_bytes(b, protected);
