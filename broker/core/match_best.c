@@ -22,6 +22,7 @@ struct search {
 	double v[3];
 	double reach; /* squared chords: of the radius, ... */
 	double chords[MATCH_WANT_MAX]; /* ... and of what was found */
+	int64_t prices[MATCH_WANT_MAX];
 	uint32_t entries[MATCH_WANT_MAX];
 	uint32_t row_from;
 	uint32_t row_to;
@@ -89,22 +90,22 @@ static double search_cell_chord(const struct search *s, unsigned level, uint32_t
 	return 4.0 * (a * a + s->cos_lat * cosine * b * b) * (1.0 - 1e-9) - 1e-15;
 }
 
-/* Whether entry at that distance belongs before the i-th found. */
-static bool search_before(const struct search *s, double chord, uint32_t entry, size_t i)
+/* Whether entry, at that distance and price, belongs before the i-th found. */
+static bool search_before(
+	const struct search *s, double chord, int64_t price, uint32_t entry, size_t i)
 {
-	const struct match_entry *x = &s->m->entries[entry];
-	const struct match_entry *y = &s->m->entries[s->entries[i]];
+	const struct match_entry *entries = s->m->entries;
 
 	if (chord != s->chords[i])
 		return chord < s->chords[i];
-	if (x->price != y->price)
-		return x->price < y->price;
-	if (x->used != y->used)
-		return x->used < y->used;
+	if (price != s->prices[i])
+		return price < s->prices[i];
+	if (entries[entry].used != entries[s->entries[i]].used)
+		return entries[entry].used < entries[s->entries[i]].used;
 	return entry < s->entries[i];
 }
 
-static void search_take(struct search *s, double chord, uint32_t entry)
+static void search_take(struct search *s, double chord, int64_t price, uint32_t entry)
 {
 	size_t i = s->result->n;
 
@@ -112,27 +113,34 @@ static void search_take(struct search *s, double chord, uint32_t entry)
 		i--;
 	else
 		s->result->n++;
-	for (; i > 0 && search_before(s, chord, entry, i - 1); i--) {
+	for (; i > 0 && search_before(s, chord, price, entry, i - 1); i--) {
 		s->chords[i] = s->chords[i - 1];
+		s->prices[i] = s->prices[i - 1];
 		s->entries[i] = s->entries[i - 1];
 	}
 	s->chords[i] = chord;
+	s->prices[i] = price;
 	s->entries[i] = entry;
 }
 
+/* The place knows its first offering's price and how many there are: most need no look at more. */
 static void search_place(struct search *s, const struct match_place *place, double chord)
 {
 	const struct match_query *q = s->query;
+	int64_t price = place->min_price;
+	uint32_t e = place->first;
 
-	for (uint32_t e = place->first; e != 0; e = match_order_next(s->m, e)) {
-		if (s->m->entries[e].price > q->max_price_micros)
-			return;
-		if (s->result->n == q->want && !search_before(s, chord, e, q->want - 1))
+	for (uint32_t left = place->count; price <= q->max_price_micros; left--) {
+		if (s->result->n == q->want && !search_before(s, chord, price, e, q->want - 1))
 			return;
 		if (search_spent(s))
 			return;
 		if (q->accept == NULL || q->accept(e - 1, q->user))
-			search_take(s, chord, e);
+			search_take(s, chord, price, e);
+		if (left == 1)
+			return;
+		e = match_order_next(s->m, e);
+		price = s->m->entries[e].price;
 	}
 }
 
@@ -332,7 +340,7 @@ int match_best(
 	for (size_t i = 0; i < result.n; i++)
 		result.found[i] = (struct match_found){
 			.handle = s.entries[i] - 1,
-			.price_micros = m->entries[s.entries[i]].price,
+			.price_micros = s.prices[i],
 			.distance_m = 2.0 * EARTH_M * asin(MIN(sqrt(s.chords[i]) / 2.0, 1.0)),
 		};
 	*ret_result = result;

@@ -4,6 +4,7 @@ static void match_check_place(const struct match *m, uint32_t at, uint32_t *coun
 {
 	const struct match_place *place = &m->places[at];
 	uint32_t before = 0;
+	uint32_t n = 0;
 
 	assert(place->root != 0 && place->first != 0);
 	assert(m->entries[place->root].parent == 0);
@@ -18,8 +19,10 @@ static void match_check_place(const struct match *m, uint32_t at, uint32_t *coun
 			(y->price == x->price && y->used < x->used) ||
 			(y->price == x->price && y->used == x->used && before < e));
 		before = e;
-		++*count;
+		n++;
 	}
+	assert(n == place->count);
+	*count += n;
 }
 
 /* Counts the offerings below a cell. */

@@ -29,6 +29,7 @@ struct match_place {
 	uint32_t next; /* in its leaf cell's list, or in the free list */
 	uint32_t root; /* of the ordered tree of its offerings */
 	uint32_t first;
+	uint32_t count; /* of its offerings */
 	uint16_t kind;
 };
 
@@ -84,9 +85,13 @@ static inline uint64_t match_cell_key(uint16_t kind, unsigned level, uint32_t ro
 	return (uint64_t)kind << 28 | (uint64_t)level << 25 | (uint64_t)row << 13 | col;
 }
 
+/* Cells of one parent are neighbours in the table, so that a query stays on few pages. */
 static inline uint32_t match_cell_home(const struct match *m, uint64_t key)
 {
-	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & m->cell_mask;
+	uint64_t parent = key & ~(UINT64_C(7) << 13 | 7);
+	uint64_t child = (key >> 13 & 7) << 3 | (key & 7);
+
+	return (uint32_t)((parent * UINT64_C(0x9e3779b97f4a7c15) >> 32) + child) & m->cell_mask;
 }
 
 /* The place of a leaf after p, which was its i-th, starting with near[0] and 0. 0 at the end. */

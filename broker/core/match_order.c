@@ -78,6 +78,7 @@ void match_order_insert(struct match *m, struct match_place *place, uint32_t ent
 	uint32_t parent = 0;
 	bool left = false;
 
+	place->count++;
 	for (uint32_t e = place->root; e != 0;) {
 		parent = e;
 		left = match_order_less(m, entry, e);
@@ -101,6 +102,7 @@ void match_order_remove(struct match *m, struct match_place *place, uint32_t ent
 {
 	const struct match_entry *x = &m->entries[entry];
 
+	place->count--;
 	while (x->left != 0 && x->right != 0)
 		match_order_rotate(m, place,
 			match_order_priority(x->left) > match_order_priority(x->right) ? x->left
