@@ -7,6 +7,9 @@
 const struct table_info core_statement_table = { .name = "statement", .n_key = 1, .n_cells = 4 };
 const struct table_info core_payload_table = { .name = "payload", .n_key = 1, .n_cells = 3 };
 
+static_assert(EFFECTS_ARENA >= EFFECTS_MAX * (sizeof(struct send) + 16) + 512 * 1024,
+	"a step may send as often as it may have effects");
+
 void effects_init(struct effects *fx)
 {
 	fx->n = 0;

@@ -13,7 +13,7 @@
 #include "proto/statement/message.h"
 
 #define EFFECTS_MAX         96
-#define EFFECTS_ARENA       (256 * 1024)
+#define EFFECTS_ARENA       (2 * 1024 * 1024) /* EFFECTS_MAX sends and 512 KiB of the rest */
 #define SEND_STATEMENTS_MAX 24
 #define ROW_CELLS_MAX       16
 
