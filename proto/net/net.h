@@ -42,6 +42,7 @@
 #define NET_UNREAD_TOTAL_MAX (256 << 20)
 #define NET_GUARD_QUIET_MS   100
 #define NET_GUARD_BUSY_MS    20
+#define NET_GUARD_SWEEP_MS   500
 /* Servers and clients of one struct net, and the most that peers_max of a server may say. */
 #define NET_SERVERS_MAX 8
 #define NET_CLIENTS_MAX 64

@@ -72,6 +72,7 @@ enum net_order {
 	NET_ORDER_WATCH, /* connect to the monitor of a slot */
 	NET_ORDER_FORGET, /* the slot's monitor has ended */
 	NET_ORDER_CLOSE_ZAP, /* what happens when the handler dies: everybody is refused */
+	NET_ORDER_SWEEP, /* look at every connection now */
 	NET_ORDER_STOP,
 };
 
