@@ -12,8 +12,8 @@
  * goes down nearest first and leaves out what is too far, too dear, or behind what it has found, so
  * a radius of half the world costs about what a small one does.
  *
- * All memory is taken at the start (about 300 bytes an offering, touched as it is used). Not for
- * two threads at once.
+ * All memory is taken at the start (at most 350 bytes an offering, touched as they are used). Not
+ * for two threads at once.
  */
 #include "proto/base/base.h"
 
