@@ -132,6 +132,14 @@
 	X(171, RECEIPT_INVALID, "The receipt or checkpoint does not prove what it should.") \
 	X(172, PAYLOAD_UNKNOWN, "That payload is not stored here.") \
 	X(173, SEEN_BEFORE, "The same payload was sold before.") \
+	X(174, CAPTURE_TIME, \
+		"The capture lies before its challenge, or outside the window or freshness asked for.") \
+	X(175, MEDIA_UNDECODABLE, "The payload does not decode fully as its media type.") \
+	X(176, MEDIA_TOO_SMALL, "The picture is smaller than the request asks for.") \
+	X(177, PLACE_OUTSIDE, "The claimed place is not within the request's area.") \
+	X(178, VALUE_OUTSIDE, \
+		"The measured value is not the quantity, unit or range that the request asks for.") \
+	X(179, CHECK_NOT_RUN, "The verifier could not run this check.") \
 	/* store, files, bundles */ \
 	X(180, DISK_FULL, "The disk is full: nothing was accepted; free some space.") \
 	X(181, BUNDLE_SHAPE, "Not an Assay bundle.") \
