@@ -332,11 +332,11 @@ static const struct field claim_fields[] = {
 	TEXT(claim, asset, false, 3, 128),
 	INT(claim, outcome, false, 0, 255),
 	MICROS(claim, bond_micros, false),
+	MANY_MAPS(claim, lines, false, line_schema),
 	ID(claim, target, false),
 	INT(claim, side, false, ROLE_BUYER, ROLE_VERIFIER),
 	TEXT(claim, grounds, false, 1, NAME_MAX_BYTES),
 	MANY(claim, proofs, FIELD_ID, false, 32, 32),
-	MANY_MAPS(claim, lines, false, line_schema),
 	TEXT(claim, text, false, 1, TEXT_MAX_BYTES),
 };
 
