@@ -1,17 +1,9 @@
 -- The broker's rows. The core decides what stands in them; ../DESIGN.md says what for.
 
+-- application: 0x41534252
+
 -- migration: 1
-CREATE TABLE statement (
-  id BLOB PRIMARY KEY CHECK (length(id) = 32),
-  kind INTEGER NOT NULL,
-  request BLOB CHECK (request IS NULL OR length(request) = 32),
-  bytes BLOB NOT NULL
-) STRICT;
-CREATE TABLE payload (
-  digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
-  request BLOB NOT NULL,
-  bytes BLOB NOT NULL
-) STRICT;
+-- include: ../../proto/shell/shell_tables.sql
 CREATE TABLE offering (
   node BLOB NOT NULL CHECK (length(node) = 32),
   kind BLOB NOT NULL,
@@ -57,11 +49,7 @@ CREATE TABLE log (
   checkpoint BLOB NOT NULL
 ) STRICT;
 
--- name: replace_statement
-INSERT OR IGNORE INTO statement (id, kind, request, bytes) VALUES (?1, ?2, ?3, ?4);
-
--- name: replace_payload
-INSERT OR IGNORE INTO payload (digest, request, bytes) VALUES (?1, ?2, ?3);
+-- include: ../../proto/shell/shell.sql
 
 -- name: replace_offering
 INSERT OR REPLACE INTO offering (node, kind, id, bytes) VALUES (?1, ?2, ?3, ?4);
