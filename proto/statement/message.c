@@ -72,6 +72,8 @@ const struct schema message_schema = SCHEMA(message, message_fields);
 
 const char *message_type_name(int64_t type)
 {
+	if (type < 0 || type > UINT8_MAX)
+		return "UNKNOWN";
 	switch ((enum message_type)type) {
 #define NAME(n) \
 	case MESSAGE_##n: \
