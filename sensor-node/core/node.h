@@ -80,7 +80,7 @@ struct node_config {
 
 enum {
 	NODE_WORK_CAPTURE = WORK_OWN, /* detail: struct node_capture */
-	NODE_WORK_FORGET = WORK_OWN + 1, /* detail: struct node_forget; no result is awaited */
+	NODE_WORK_FORGET = WORK_OWN + 1, /* detail: struct node_forget; its end is passed over */
 };
 
 /* What to capture. Texts end in NUL and are empty where the request does not say. */
@@ -116,27 +116,30 @@ struct node_forget {
 };
 
 /*
- * The detail of the EVENT_WORK that ends a capture with status 0 and no refusal. The payload is
- * already sealed with content_key, the claims too. A ciphertext over PAYLOAD_INLINE_MAX is already
- * stored durably as a file under cipher_digest, and `ciphertext` is empty.
+ * The detail of the EVENT_WORK that ends a capture with status 0 and no refusal: flat, so that it
+ * can be copied. Texts end in NUL. The payload is already sealed with content_key for {request,
+ * assignment}, the claims too. A ciphertext over PAYLOAD_INLINE_MAX is already stored durably as a
+ * file under cipher_digest, and n_ciphertext is 0. A status of -ENOSPC tells of a full disk.
  */
 struct capture_result {
 	int64_t start_ns;
 	int64_t end_ns;
 	int64_t uncertainty_ns;
 	int64_t source; /* one SOURCE_ bit */
-	struct span device;
-	struct span calibration;
-	struct span pipeline;
-	struct span redactions;
-	struct span type; /* media type */
+	char device[257];
+	char calibration[257];
+	char pipeline[513];
+	char redactions[257];
+	char type[65]; /* media type */
 	int64_t size; /* of the plaintext */
-	struct id plain_digest;
+	struct id plain_digest; /* SHA-256(plain_salt of the claims || plaintext) */
 	struct id cipher_digest;
 	int64_t cipher_size;
-	struct span claims; /* sealed */
-	struct span ciphertext;
 	uint8_t content_key[SEAL_KEY];
+	size_t n_claims;
+	uint8_t claims[NODE_CLAIMS_MAX]; /* sealed */
+	size_t n_ciphertext;
+	uint8_t ciphertext[PAYLOAD_INLINE_MAX];
 };
 
 struct node;

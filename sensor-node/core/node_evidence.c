@@ -127,18 +127,19 @@ static bool fill_evidence(struct node_step *s, const struct node_row *row,
 		.end_ns = c->end_ns,
 		.uncertainty_ns = c->uncertainty_ns,
 		.source = c->source,
-		.device = c->device,
-		.calibration = c->calibration,
-		.pipeline = c->pipeline,
-		.redactions = c->redactions,
+		.device = SPAN(c->device, strnlen(c->device, sizeof(c->device))),
+		.calibration = SPAN(
+			c->calibration, strnlen(c->calibration, sizeof(c->calibration))),
+		.pipeline = SPAN(c->pipeline, strnlen(c->pipeline, sizeof(c->pipeline))),
+		.redactions = SPAN(c->redactions, strnlen(c->redactions, sizeof(c->redactions))),
 		.payload = { .present = true,
-			.type = c->type,
+			.type = SPAN(c->type, strnlen(c->type, sizeof(c->type))),
 			.size = c->size,
 			.plain_digest = c->plain_digest,
 			.cipher_digest = c->cipher_digest,
 			.algorithm = SPAN_STR(NODE_ALGORITHM),
 			.wrapped_key = buf_span(wrapped) },
-		.claims = c->claims,
+		.claims = SPAN(c->claims, c->n_claims),
 		.final = true,
 	};
 	author_common(&config->author, s->event, &s->counter, s->fx, &body->c);
@@ -170,8 +171,10 @@ static bool sensible(
 		return false;
 	if (idmap_get(&node->by_digest, c->cipher_digest.b) != IDMAP_NONE)
 		return false;
-	return c->cipher_size > PAYLOAD_INLINE_MAX ? c->ciphertext.n == 0
-						   : (int64_t)c->ciphertext.n == c->cipher_size;
+	if (c->n_claims > sizeof(c->claims) || c->n_ciphertext > sizeof(c->ciphertext))
+		return false;
+	return c->cipher_size > PAYLOAD_INLINE_MAX ? c->n_ciphertext == 0
+						   : (int64_t)c->n_ciphertext == c->cipher_size;
 }
 
 /* One batch holds evidence, payload, chain and row: whatever is sent later is durable whole. */
@@ -193,7 +196,7 @@ static void commit(struct node_step *s, struct node_row *row, const struct captu
 
 		row_copy(s->fx, payload, SPAN_OF(row->digest));
 		row_copy(s->fx, payload, SPAN_OF(row->request));
-		row_copy(s->fx, payload, c->ciphertext);
+		row_copy(s->fx, payload, SPAN(c->ciphertext, c->n_ciphertext));
 	}
 
 	struct row *chain = effects_put(s->fx, NODE_TABLE_CHAIN, PUT_REPLACE);

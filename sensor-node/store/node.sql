@@ -1,20 +1,8 @@
--- The node's database. Each table of node_ops has insert_, replace_, delete_ and load_; statement and
--- payload are looked up by their key with find_ and never loaded whole.
+-- The node's database. Each table of node_ops from index 2 on has insert_, replace_, delete_ and load_.
 -- application: 0x41534e31
 
 -- migration: 1
-CREATE TABLE statement (
-	id BLOB PRIMARY KEY CHECK (length(id) = 32),
-	kind INTEGER NOT NULL CHECK (kind > 0),
-	request BLOB CHECK (length(request) = 32),
-	bytes BLOB NOT NULL CHECK (length(bytes) BETWEEN 1 AND 65535)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX statement_request ON statement (request) WHERE request IS NOT NULL;
-CREATE TABLE payload (
-	digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
-	request BLOB NOT NULL CHECK (length(request) = 32),
-	bytes BLOB NOT NULL CHECK (length(bytes) BETWEEN 1 AND 32768)
-) STRICT;
+-- include: ../../proto/shell/shell_tables.sql
 CREATE TABLE assignment (
 	assignment BLOB PRIMARY KEY CHECK (length(assignment) = 32),
 	request BLOB NOT NULL CHECK (length(request) = 32),
@@ -56,43 +44,7 @@ CREATE TABLE result (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX result_at ON result (at_ns);
 
--- name: insert_statement
-INSERT INTO statement (id, kind, request, bytes)
-VALUES (?1, ?2, ?3, ?4);
-
--- name: replace_statement
-INSERT OR REPLACE INTO statement (id, kind, request, bytes)
-VALUES (?1, ?2, ?3, ?4);
-
--- name: delete_statement
-DELETE FROM statement WHERE id = ?1;
-
--- name: load_statement
-SELECT id, kind, request, bytes
-FROM statement ORDER BY id;
-
--- name: find_statement
-SELECT id, kind, request, bytes
-FROM statement WHERE id = ?1;
-
--- name: insert_payload
-INSERT INTO payload (digest, request, bytes)
-VALUES (?1, ?2, ?3);
-
--- name: replace_payload
-INSERT OR REPLACE INTO payload (digest, request, bytes)
-VALUES (?1, ?2, ?3);
-
--- name: delete_payload
-DELETE FROM payload WHERE digest = ?1;
-
--- name: load_payload
-SELECT digest, request, bytes
-FROM payload ORDER BY digest;
-
--- name: find_payload
-SELECT digest, request, bytes
-FROM payload WHERE digest = ?1;
+-- include: ../../proto/shell/shell.sql
 
 -- name: insert_assignment
 INSERT INTO assignment (assignment, request, hold, earmark, state, doors, commit_by_ns, deliver_by_ns, price_micros,
