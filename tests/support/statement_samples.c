@@ -12,13 +12,17 @@
 static uint8_t arena_room[FILL_ARENA];
 static union statement_body body;
 
-static void sign(enum statement_kind kind, enum fill_how how, struct buf *out, struct id *ret_id)
+/* Root and working key are the same. */
+static void sign(enum statement_kind kind, enum fill_how how, uint8_t key, struct buf *out,
+	struct id *ret_id)
 {
-	struct signer signer = fill_signer((uint8_t)kind);
+	struct signer signer = fill_signer(key);
 	struct buf arena = BUF(arena_room);
 	const char *field;
 
 	fill_struct(statement_schema(kind), &body, how, (uint64_t)kind, &arena);
+	if (kind == STATEMENT_KEYS_OF)
+		body.keys.working_key = SPAN_OF(signer.public_key);
 	if (statement_sign(kind, &body, &signer, out, ret_id, &field) != REFUSED_NOT) {
 		fprintf(stderr, "%s: field %s\n", statement_kind_name(kind), field ? field : "-");
 		exit(1);
@@ -35,6 +39,22 @@ static void write_seed(const char *dir, const char *target, const char *name, st
 		perror(path);
 		exit(1);
 	}
+}
+
+/* A payload alone, after a byte that names its kind: fuzzing gets deeper without the envelope. */
+static void write_body(const char *dir, enum statement_kind kind)
+{
+	static uint8_t bytes[COSE_MAX];
+	struct buf arena = BUF(arena_room);
+	struct buf out = BUF(bytes);
+	char name[64];
+
+	fill_struct(statement_schema(kind), &body, FILL_SOME, (uint64_t)kind, &arena);
+	buf_byte(&out, (uint8_t)kind);
+	if (schema_encode(statement_schema(kind), &body, &out, NULL) != REFUSED_NOT)
+		exit(1);
+	snprintf(name, sizeof(name), "body-%s", statement_kind_name(kind));
+	write_seed(dir, "statement", name, buf_span(&out));
 }
 
 static void write_messages(const char *dir)
@@ -59,7 +79,7 @@ static void write_messages(const char *dir)
 		for (size_t i = 0; i < ARRAY_SIZE(kinds) && how == FILL_SOME; i++) {
 			struct buf one = BUF(statements[i]);
 
-			sign(kinds[i], FILL_LEAST, &one, &id);
+			sign(kinds[i], FILL_LEAST, 1, &one, &id);
 			message.statements[message.n_statements++] = buf_span(&one);
 		}
 		/* sign() fills the arena again, so the strings of the message are made anew. */
@@ -92,9 +112,10 @@ int main(int argc, char **argv)
 		enum statement_kind kind = (enum statement_kind)k;
 		struct buf out = BUF(bytes);
 
-		sign(kind, dir ? FILL_LEAST : FILL_MOST, &out, &id);
+		sign(kind, dir ? FILL_LEAST : FILL_MOST, (uint8_t)kind, &out, &id);
 		if (dir) {
 			write_seed(dir, "statement", statement_kind_name(kind), buf_span(&out));
+			write_body(dir, kind);
 			continue;
 		}
 		hex_encode(out.p, out.n, hex);
