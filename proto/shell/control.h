@@ -12,6 +12,7 @@
  */
 #include "proto/base/base.h"
 
+#define SHELL_LINE_MAX     1024 /* bytes of a command with its line feed */
 #define CONTROL_REPLY_MAX  4096
 #define CONTROL_TIMEOUT_MS 600000 /* a snapshot may take long */
 

@@ -13,13 +13,22 @@
 
 #define KEYRING_CAPACITY 65536
 
-enum { OPTION_DIR = 256, OPTION_LISTEN, OPTION_ADMIT, OPTION_MARKET, OPTION_JSON, OPTION_HELP, OPTION_OWN };
+enum {
+	OPTION_DIR = 256,
+	OPTION_LISTEN,
+	OPTION_ADMIT,
+	OPTION_MARKET,
+	OPTION_JSON,
+	OPTION_HELP,
+	OPTION_OWN
+};
 
 static void print_help(const struct daemon_program *p)
 {
 	printf("%s - %s\n\nUsage:\n", p->name, p->what);
 	printf("  %s --dir DIR [OPTIONS]     run until interrupted\n", p->name);
-	printf("  %s snapshot DEST --dir DIR copy the running daemon's data, consistent, into DEST\n", p->name);
+	printf("  %s snapshot DEST --dir DIR copy the running daemon's data, consistent, into DEST\n",
+		p->name);
 	printf("  %s stats --dir DIR         counters of the running daemon, as JSON\n", p->name);
 	printf("  %s stop --dir DIR          end the running daemon\n\nOptions:\n", p->name);
 	printf("  --dir DIR        its directory: keys, database, contact file; made when missing\n");
@@ -55,19 +64,21 @@ static int take_option(struct daemon *d, int option, const char *value)
 
 	switch (option) {
 	case OPTION_DIR:
-		return take_text(d->dir, sizeof(d->dir), value) < 0 ? usage(p, "--dir is too long", "") : 0;
+		return take_text(d->dir, sizeof(d->dir), value) < 0
+			       ? usage(p, "--dir is too long", "")
+			       : 0;
 	case OPTION_LISTEN:
 		return take_text(d->listen, sizeof(d->listen), value) < 0
-			? usage(p, "--listen is too long", "")
-			: 0;
+			       ? usage(p, "--listen is too long", "")
+			       : 0;
 	case OPTION_ADMIT:
 		return take_text(d->allow_path, sizeof(d->allow_path), value) < 0
-			? usage(p, "--admit is too long", "")
-			: 0;
+			       ? usage(p, "--admit is too long", "")
+			       : 0;
 	case OPTION_MARKET:
 		return take_text(d->market, sizeof(d->market), value) < 0
-			? usage(p, "--market is too long", "")
-			: 0;
+			       ? usage(p, "--market is too long", "")
+			       : 0;
 	case OPTION_JSON:
 		d->json = true;
 		return 0;
@@ -97,7 +108,8 @@ static int read_options(struct daemon *d, int argc, char **argv)
 	}
 	for (int i = 0; i < DAEMON_OPTIONS_MAX && p->options[i].name; i++)
 		options[n++] = (struct option){ p->options[i].name,
-			p->options[i].flag ? no_argument : required_argument, NULL, OPTION_OWN + i };
+			p->options[i].flag ? no_argument : required_argument, NULL,
+			OPTION_OWN + i };
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (option == 'h' || option == OPTION_HELP) {
 			print_help(p);
@@ -131,7 +143,8 @@ static int run_command(const struct daemon *d, char **words, int n_words)
 		if (!path)
 			return usage(d->program, "no such directory: ", words[1]);
 		n = snprintf(command, sizeof(command), "snapshot %s", path);
-	} else if ((strcmp(words[0], "stats") == 0 || strcmp(words[0], "stop") == 0) && n_words == 1) {
+	} else if ((strcmp(words[0], "stats") == 0 || strcmp(words[0], "stop") == 0) &&
+		   n_words == 1) {
 		n = snprintf(command, sizeof(command), "%s", words[0]);
 	} else {
 		return usage(d->program, "unknown command: ", words[0]);
@@ -142,11 +155,13 @@ static int run_command(const struct daemon *d, char **words, int n_words)
 	int r = control_command(d->control_path, command, reply);
 
 	if (r == -ENOENT || r == -ECONNREFUSED) {
-		fprintf(stderr, "%s: no daemon runs in %s: start it first\n", d->program->name, d->dir);
+		fprintf(stderr, "%s: no daemon runs in %s: start it first\n", d->program->name,
+			d->dir);
 		return EXIT_UNREACHABLE;
 	}
 	if (r < 0) {
-		fprintf(stderr, "%s: %s\n", d->program->name, r == -EREMOTEIO ? reply : strerror(-r));
+		fprintf(stderr, "%s: %s\n", d->program->name,
+			r == -EREMOTEIO ? reply : strerror(-r));
 		return EXIT_FAULT;
 	}
 	printf("%s\n", reply);
@@ -199,7 +214,8 @@ static int open_store(struct daemon *d)
 		if (r == 0)
 			r = db_open(path, d->program->sql, &d->db);
 		if (r == -EBUSY)
-			fprintf(stderr, "%s: another one already runs in %s\n", d->program->name, d->dir);
+			fprintf(stderr, "%s: another one already runs in %s\n", d->program->name,
+				d->dir);
 		if (r < 0)
 			return fault(d, path, r);
 	}
@@ -275,7 +291,8 @@ int daemon_dial(struct daemon *daemon, const char *path)
 	int r = contact_read(path, &daemon->contacts[daemon->n_contacts]);
 
 	if (r < 0) {
-		fprintf(stderr, "%s: %s is no contact file: %s\nTake the contact.json that the server wrote.\n",
+		fprintf(stderr,
+			"%s: %s is no contact file: %s\nTake the contact.json that the server wrote.\n",
 			daemon->program->name, path, strerror(-r));
 		return EXIT_USAGE;
 	}

@@ -4,12 +4,13 @@
  * server socket, contact file, control socket, and the line that says that it is ready. A program
  * adds its own options and its core.
  *
- * The directory of a daemon: DIR/keys/ (identity.h), DIR/NAME.db, DIR/payloads/, DIR/contact.json (for those who dial it),
- * DIR/control (socket). A daemon that listened before takes the same port again, unless --listen says otherwise.
+ * The directory of a daemon: DIR/keys/ (identity.h), DIR/NAME.db, DIR/payloads/, DIR/contact.json
+ * (for those who dial it), DIR/control (socket). A daemon that listened before takes the same port
+ * again, unless --listen says otherwise.
  */
 #include "proto/shell/shell.h"
 
-#define DAEMON_OPTIONS_MAX 16
+#define DAEMON_OPTIONS_MAX    16
 #define DAEMON_MARKET_DEFAULT "local"
 
 /* Exit codes of every program (docs: the same in all man pages). */
@@ -25,7 +26,7 @@ enum exit_code {
 
 struct daemon_option {
 	const char *name; /* "escrow": --escrow VALUE */
-	bool flag;	  /* takes no value */
+	bool flag; /* takes no value */
 	const char *help; /* "FILE  contact of the escrow" */
 };
 
@@ -35,7 +36,7 @@ struct daemon_program {
 	const char *example;
 	enum role role;
 	const struct db_sql *sql; /* NULL: keeps nothing */
-	const char *db_name;	  /* "broker.db" */
+	const char *db_name; /* "broker.db" */
 	bool listens;
 	bool payload_files;
 	struct daemon_option options[DAEMON_OPTIONS_MAX]; /* beyond the common ones */
@@ -66,9 +67,9 @@ struct daemon {
 };
 
 /*
- * Reads the command line and opens all of it. Also serves the subcommands `snapshot DIR`, `stats` and `stop`,
- * which talk to the running daemon of --dir. Returns -1 to go on, or the exit code to leave with (help, usage, a fault that
- * was printed). Call it before any thread starts.
+ * Reads the command line and opens all of it. Also serves the subcommands `snapshot DIR`, `stats`
+ * and `stop`, which talk to the running daemon of --dir. Returns -1 to go on, or the exit code to
+ * leave with (help, usage, a fault that was printed). Call it before any thread starts.
  */
 _must_check_ int daemon_open(
 	struct daemon *daemon, const struct daemon_program *program, int argc, char **argv);
@@ -76,13 +77,14 @@ _must_check_ int daemon_open(
 /* Reads a contact file and adds it to those dialled. 0, or an exit code after printing. */
 _must_check_ int daemon_dial(struct daemon *daemon, const char *path);
 
-/* Before daemon_run(), to use the shell in the program's own threads: daemon->shell. Exit code or -1. */
+/* Before daemon_run(), to use the shell in the program's own threads: daemon->shell. Exit code or
+ * -1. */
 _must_check_ int daemon_start(struct daemon *daemon, const struct core_ops *ops, void *core,
 	int (*start_work)(void *ctx, const struct work *work), void *ctx);
 
 /*
- * Writes DIR/contact.json, prints one line on stdout ("ready ENDPOINT DID", or JSON with --json), runs until a signal, and
- * returns the exit code.
+ * Writes DIR/contact.json, prints one line on stdout ("ready ENDPOINT DID", or JSON with --json),
+ * runs until a signal, and returns the exit code.
  */
 _must_check_ int daemon_run(struct daemon *daemon);
 

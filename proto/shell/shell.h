@@ -40,7 +40,6 @@
 #define SHELL_WAIT_MAX_NS    NS_PER_S /* the loop looks at its clocks at least this often */
 #define SHELL_DISK_RESERVE   (UINT64_C(8) << 20) /* bytes free, below which nothing new is taken */
 #define SHELL_PATH_MAX       512
-#define SHELL_LINE_MAX       1024 /* bytes of a control command */
 #define SHELL_EXIT_DISK_FULL 75 /* EX_TEMPFAIL: free some space, then start again */
 
 struct shell;
