@@ -274,6 +274,7 @@ static void on_status(struct buyer_step *s)
 	bool changed = r->posting || r->state != m->state || r->n_history != m->n_history;
 
 	read_status(r, m);
+	set_field(r, m->text);
 	if (changed)
 		flag(r, BUYER_STATUS);
 	/* A settled request still owes its bundle; all other ends are ends. */
