@@ -1,8 +1,8 @@
 #pragma once
 /*
  * The rules of a request that need neither money nor a match: every program that takes a request
- * checks them by itself, from these same lines. Names of the checks that verifiers know stand here
- * too.
+ * checks them by itself, from these same lines. Names of the checks that verifiers know, and of the
+ * kinds of offerings, stand here too.
  */
 #include "proto/statement/statement.h"
 
@@ -11,6 +11,10 @@
 #define CHECK_DIMENSIONS "dimensions" /* parameters.width, height: at least these; as stated */
 #define CHECK_PLACE      "place" /* the claimed place lies within request.area */
 #define CHECK_UNIT_RANGE "unit-range" /* measurement: unit equal, value within low..high */
+
+/* Kinds of offerings and requests that everybody knows; others are a market's own to name. */
+#define KIND_CAMERA_STILL "camera.still" /* a JPEG photograph; parameters width, height */
+#define KIND_VOLTAGE_DC   "voltage.dc" /* a measurement in V; parameters low, high, exponent */
 
 #define REQUEST_HORIZON_NS (30 * INT64_C(86400) * NS_PER_S)
 #define RETENTION_MAX_S    (INT64_C(366) * 86400)
