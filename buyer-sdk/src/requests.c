@@ -281,6 +281,31 @@ static assay_status_t ticket_of(assay_t *a, const char *text, bool fresh, uint64
 	return *ret_number ? ASSAY_OK : handle_status(a, (assay_status_t)REFUSED_TOO_MANY_REQUESTS);
 }
 
+/* The state on the way, for a wait that was not long enough. */
+static assay_status_t so_far(assay_t *a, uint64_t number, assay_result_t **ret_result)
+{
+	struct buyer_result copy = { 0 };
+
+	pthread_mutex_lock(&a->lock);
+
+	const struct ticket *ticket = handle_ticket(a, number);
+	bool dead = a->thread_result < 0;
+
+	if (ticket && ticket->have) {
+		copy = ticket->latest;
+		copy.bundle = NULL;
+		copy.payload = NULL;
+		copy.account = NULL;
+		copy.nodes = NULL;
+	}
+	pthread_mutex_unlock(&a->lock);
+	if (dead)
+		return handle_status(a, ASSAY_UNREACHABLE);
+	if (ret_result && copy.kind != 0)
+		*ret_result = result_of(&copy);
+	return handle_status(a, ASSAY_TIMEOUT);
+}
+
 assay_status_t assay_wait(
 	assay_t *assay, const char *request_id, int32_t timeout_ms, assay_result_t **ret_result)
 {
@@ -292,14 +317,8 @@ assay_status_t assay_wait(
 		*ret_result = NULL;
 	if (status != ASSAY_OK)
 		return status;
-	if (!handle_wait(assay, number, timeout_ms, ended_result, &result)) {
-		pthread_mutex_lock(&assay->lock);
-
-		bool dead = assay->thread_result < 0;
-
-		pthread_mutex_unlock(&assay->lock);
-		return handle_status(assay, dead ? ASSAY_UNREACHABLE : ASSAY_TIMEOUT);
-	}
+	if (!handle_wait(assay, number, timeout_ms, ended_result, &result))
+		return so_far(assay, number, ret_result);
 	forget(assay, number);
 	return judge(assay, &result, ret_result);
 }
