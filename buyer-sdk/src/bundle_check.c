@@ -332,10 +332,13 @@ static enum refusal check_lines(struct links *l)
 	struct money lines = MONEY_ZERO;
 	struct money held = MONEY_ZERO;
 	struct rules_money most;
+	struct rules_money dearest; /* of an earlier attempt, whose verifiers are paid here too */
 	int64_t fee_micros = 0;
 	int r = 0;
 
-	MUST(rules_money(&f->request->body.request, a->price_micros, &most) == REFUSED_NOT,
+	MUST(rules_money(&f->request->body.request, a->price_micros, &most) == REFUSED_NOT &&
+			rules_money(&f->request->body.request,
+				f->request->body.request.price_micros, &dearest) == REFUSED_NOT,
 		REFUSED_SETTLEMENT_SUM, "assignment.price_micros");
 	for (size_t i = 0; i < h->n_amounts && r == 0; i++)
 		r = money_add(held, (struct money){ h->amounts[i].amount_micros }, &held);
@@ -348,9 +351,10 @@ static enum refusal check_lines(struct links *l)
 		if (line->account_purpose == ACCOUNT_FEE)
 			fee_micros += line->amount_micros; /* bounded by the sum above */
 		else if (line->account_purpose == ACCOUNT_VERIFIER_PAY)
-			MUST(line->amount_micros <= most.verifier_each_micros,
+			MUST(line->amount_micros / (a->attempt + 1) <= dearest.verifier_each_micros,
 				REFUSED_SETTLEMENT_SUM, "settlement.lines");
-		else if (did_eq(&line->account, &a->node))
+		else if (line->account_purpose == ACCOUNT_AVAILABLE &&
+			 did_eq(&line->account, &a->node))
 			f->paid_micros += line->amount_micros;
 		else
 			MUST(did_eq(&line->account, &f->request->issuer), REFUSED_SETTLEMENT_SUM,
