@@ -10,7 +10,7 @@ struct options {
 	size_t n_escrows;
 };
 
-static int take(void *ctx, const char *name, const char *value)
+static int take_option(void *ctx, const char *name, const char *value)
 {
 	struct options *o = ctx;
 
@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 		.listens = true,
 		.payload_files = true,
 		.options = { { "escrow", false, "FILE contact.json of an escrow; may stand several times" } },
-		.option = take,
+		.option = take_option,
 		.ctx = &options,
 	};
 	struct daemon daemon;

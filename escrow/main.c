@@ -14,7 +14,7 @@ struct options {
 	bool play;
 };
 
-static int take(void *ctx, const char *name, const char *value)
+static int take_option(void *ctx, const char *name, const char *value)
 {
 	struct options *o = ctx;
 
@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 		.options = { { "asset", false,
 				     "CODE currency that is served; may stand several times" },
 			{ "play", true, "     play money: whoever asks gets a deposit" } },
-		.option = take,
+		.option = take_option,
 		.ctx = &options,
 	};
 	struct daemon daemon;
