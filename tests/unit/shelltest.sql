@@ -3,12 +3,12 @@
 
 -- migration: 1
 -- include: ../../proto/shell/shell_tables.sql
-CREATE TABLE nothing (n INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE empty (n INTEGER PRIMARY KEY) STRICT;
 -- A count from 1000 on breaks a rule at once, one from 500 on only when the transaction is committed.
 CREATE TABLE tally (
 	who BLOB PRIMARY KEY CHECK (length(who) = 32),
 	n INTEGER NOT NULL CHECK (n < 1000),
-	late INTEGER REFERENCES nothing (n) DEFERRABLE INITIALLY DEFERRED
+	late INTEGER REFERENCES empty (n) DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
 
 -- include: ../../proto/shell/shell.sql
