@@ -365,6 +365,9 @@ static void connected(struct buyer_step *s)
 			if (r->used && !r->ended)
 				buyer_schedule(s->buyer, r, s->event->now_ns, BUYER_REPEAT_MIN_NS);
 		}
+	/* What the connection before had under way will not come. */
+	if (did_eq(&s->event->from, &s->buyer->config.escrow))
+		s->buyer->wallet_owed = 0;
 	if (s->buyer->wallet_next_ns != INT64_MAX)
 		s->buyer->wallet_next_ns = s->event->now_ns;
 }

@@ -55,6 +55,8 @@ struct buyer {
 	size_t n_wallet;
 	int64_t wallet_next_ns;
 	int64_t wallet_wait_ns;
+	size_t wallet_sent; /* times the call under way was sent */
+	size_t wallet_owed; /* answers to earlier calls that may still come */
 	struct statement room[MESSAGE_STATEMENTS_MAX];
 };
 

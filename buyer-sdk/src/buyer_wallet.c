@@ -3,8 +3,10 @@
 #include <stdlib.h>
 
 /*
- * One call is under way at a time: an answer names it by operation or target where the peer echoes
- * them, and otherwise can only belong to it.
+ * One call is under way at a time. An answer names it by operation or target where the peer echoes
+ * them. Where it does not, answers come in the order of the questions: those that earlier calls,
+ * having been repeated, may still be owed are passed over. What that passes over in vain is asked
+ * again.
  */
 static struct wallet_call *under_way(struct buyer *b)
 {
@@ -60,6 +62,7 @@ void buyer_wallet_send(struct buyer_step *s)
 	}
 	m->cursor = c->call.cursor;
 	s->n_sent++;
+	b->wallet_sent++;
 	b->wallet_next_ns = s->event->now_ns + b->wallet_wait_ns;
 	b->wallet_wait_ns = MIN(2 * b->wallet_wait_ns, BUYER_REPEAT_MAX_NS);
 }
@@ -67,6 +70,7 @@ void buyer_wallet_send(struct buyer_step *s)
 static void begin(struct buyer_step *s)
 {
 	s->buyer->wallet_wait_ns = BUYER_REPEAT_MIN_NS;
+	s->buyer->wallet_sent = 0;
 	buyer_wallet_send(s);
 }
 
@@ -105,6 +109,8 @@ static bool names(const struct wallet_call *c, const struct message *m)
 static void done(struct buyer_step *s, struct wallet_call *c)
 {
 	c->done = true;
+	if (s->buyer->wallet_sent > 1)
+		s->buyer->wallet_owed += s->buyer->wallet_sent - 1;
 	begin(s);
 }
 
@@ -172,6 +178,10 @@ void buyer_wallet_message(struct buyer_step *s)
 	struct wallet_call *c = under_way(s->buyer);
 	bool offerings = m->message == MESSAGE_OFFERINGS;
 
+	if (m->operation.n == 0 && id_is_zero(&m->target) && s->buyer->wallet_owed > 0) {
+		s->buyer->wallet_owed--;
+		return;
+	}
 	if (!c || (c->kind == BUYER_CALL_NODES) != offerings || !names(c, m))
 		return;
 	if (offerings) {

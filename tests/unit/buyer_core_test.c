@@ -310,6 +310,28 @@ static void wallet(void **state)
 	assert_int_equal(w->result.ticket, 21);
 }
 
+/* An escrow that names no operation: the second answer to a repeated question is no deposit. */
+static void wallet_without_echo(void **state)
+{
+	struct world *w = *state;
+
+	call(w, BUYER_CALL_BALANCE, 30);
+	w->now_ns = buyer_ops.wake_at(w->buyer);
+	step(w, &(struct event){ .type = EVENT_TICK });
+	assert_non_null(sent(w, MESSAGE_BALANCE));
+	strcpy(w->call.asset, "XTS");
+	w->call.amount_micros = 5;
+	call(w, BUYER_CALL_DEPOSIT, 31);
+	for (int i = 0; i < 3; i++) {
+		struct message m = { .message = MESSAGE_ACCOUNT };
+
+		from(w, &w->t->escrow, &m, NULL, 0);
+		assert_int_equal(next(w), i != 1);
+		if (i != 1)
+			assert_int_equal(w->result.ticket, i == 0 ? 30 : 31);
+	}
+}
+
 static enum refusal check_file(struct span file, struct statement *room, struct buf *plain)
 {
 	_cleanup_(keyring_freep) struct keyring *keyring = keyring_new(32);
@@ -460,6 +482,7 @@ int main(void)
 		TEST(large_payload),
 		TEST(another_purchase),
 		TEST(wallet),
+		TEST(wallet_without_echo),
 		TEST(every_byte_matters),
 		TEST(forged),
 		TEST(unknown_key_in_the_file),
