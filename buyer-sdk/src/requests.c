@@ -353,7 +353,10 @@ assay_status_t assay_cancel(assay_t *assay, const char *request_id)
 
 	if (!call)
 		return handle_status(assay, ASSAY_NO_MEMORY);
-	(void)id_parse(SPAN_STR(request_id), &call->request); /* ignored: it was parsed above */
+	if (id_parse(SPAN_STR(request_id), &call->request) < 0) {
+		free(call);
+		return handle_status(assay, ASSAY_USAGE);
+	}
 
 	uint64_t cancel = handle_call(assay, BUYER_CALL_CANCEL, call, NULL);
 
