@@ -78,8 +78,9 @@ int greet_hello(struct shell *shell, const struct route *route)
 	bool is_new;
 	int r;
 
-	/* Nobody is us but ourselves. */
-	if (refusal == REFUSED_NOT && did_eq(&s->issuer, &shell->o.identity->did))
+	/* Nobody is us but ourselves: our operator may look at our wallet, as any owner of one. */
+	if (refusal == REFUSED_NOT && did_eq(&s->issuer, &shell->o.identity->did) &&
+		s->body.greeting.role != ROLE_BUYER)
 		refusal = REFUSED_STATEMENT_ISSUER;
 	if (refusal != REFUSED_NOT)
 		return send_refused(shell, route, refusal, NULL);

@@ -40,7 +40,12 @@ static int from_peer(struct shell *shell, const struct route *route, const struc
 		if (low > 0)
 			return send_refused(shell, route, REFUSED_DISK_FULL, NULL);
 	}
-	return shell_step(shell, &event);
+	shell->asked_by = *route;
+	shell->asker = *from;
+	shell->asking = true;
+	low = shell_step(shell, &event);
+	shell->asking = false;
+	return low;
 }
 
 /* Whose message it is where one connection carries several identities. NONE: nobody's. */

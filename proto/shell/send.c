@@ -7,17 +7,58 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool send_route(struct shell *shell, const struct did *did, struct route *ret_route)
+/* Whom a message is for, where its type tells; 0: whoever is there. */
+static int64_t role_for(int64_t type)
+{
+	switch (type) {
+	case MESSAGE_ASSIGN:
+	case MESSAGE_RECEIPT:
+	case MESSAGE_OFFERED:
+		return ROLE_NODE;
+	case MESSAGE_DRAW:
+	case MESSAGE_VERDICT_TAKEN:
+		return ROLE_VERIFIER;
+	case MESSAGE_STATUS:
+	case MESSAGE_BUNDLE:
+	case MESSAGE_REQUESTS:
+	case MESSAGE_OFFERINGS:
+	case MESSAGE_ACCOUNT:
+		return ROLE_BUYER;
+	case MESSAGE_FUNDED:
+		return ROLE_BROKER;
+	default:
+		return 0;
+	}
+}
+
+static uint32_t find_session(const struct shell *shell, const struct did *did, int64_t type)
+{
+	static const int64_t roles[] = { ROLE_BROKER, ROLE_NODE, ROLE_VERIFIER, ROLE_BUYER,
+		ROLE_ESCROW };
+	int64_t wanted = role_for(type);
+	uint32_t session = wanted ? sessions_find(&shell->sessions, did, wanted) : NONE;
+
+	for (size_t i = 0; i < ARRAY_SIZE(roles) && session == NONE; i++)
+		session = sessions_find(&shell->sessions, did, roles[i]);
+	return session;
+}
+
+bool send_route(struct shell *shell, const struct did *did, const struct message *message,
+	struct route *ret_route)
 {
 	uint32_t session;
 
+	if (shell->asking && message->reply_to != 0 && did_eq(&shell->asker, did)) {
+		*ret_route = shell->asked_by;
+		return true;
+	}
 	for (size_t i = 0; i < shell->o.n_contacts; i++)
 		if (shell->dialled[i].greeted && did_eq(&shell->dialled[i].contact.did, did)) {
 			*ret_route = (struct route){ .contact = (int)i,
 				.peer = shell->dialled[i].contact.curve_key };
 			return true;
 		}
-	session = sessions_find(&shell->sessions, did);
+	session = find_session(shell, did, message->message);
 	if (session == NONE)
 		return false;
 	*ret_route =
@@ -149,9 +190,8 @@ int send_effect(struct shell *shell, struct send *send)
 	struct route route;
 	int r;
 
-	assert(!did_eq(&send->to, &shell->o.identity->did));
 	/* Cores repeat what was not answered. */
-	if (!send_route(shell, &send->to, &route)) {
+	if (!send_route(shell, &send->to, &send->message, &route)) {
 		shell->counts.dropped_absent++;
 		return 0;
 	}

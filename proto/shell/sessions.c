@@ -45,9 +45,24 @@ uint32_t sessions_connection(const struct sessions *s, const struct route *route
 	return idmap_get(&s->by_routing, key);
 }
 
-uint32_t sessions_find(const struct sessions *s, const struct did *did)
+/*
+ * One identity may be here in several roles at once: a node's operator looks at his wallet while
+ * the node works. The role stands in the key's last byte; no one can choose a key pair whose public
+ * key differs just there.
+ */
+static struct did role_key(const struct did *did, int64_t role)
 {
-	return idmap_get(&s->by_did, did->b);
+	struct did key = *did;
+
+	key.b[31] ^= (uint8_t)role;
+	return key;
+}
+
+uint32_t sessions_find(const struct sessions *s, const struct did *did, int64_t role)
+{
+	struct did key = role_key(did, role);
+
+	return idmap_get(&s->by_did, key.b);
 }
 
 static void list_remove(struct sessions *s, uint32_t at)
@@ -141,11 +156,12 @@ static void detach(struct sessions *s, uint32_t session)
 		connection_free(s, at);
 }
 
-static uint32_t session_new(struct sessions *s, const struct did *did)
+static uint32_t session_new(struct sessions *s, const struct did *did, int64_t role)
 {
 	uint32_t at = s->free_session;
+	struct did key = role_key(did, role);
 
-	if (at == NONE || !idmap_put(&s->by_did, did->b, at))
+	if (at == NONE || !idmap_put(&s->by_did, key.b, at))
 		return NONE;
 	s->free_session = s->sessions[at].next_free;
 	s->sessions[at] = (struct session){ .did = *did, .connection = NONE };
@@ -157,7 +173,7 @@ enum refusal sessions_greet(struct sessions *s, const struct route *route, const
 	int64_t role, int64_t expires_ns, int64_t now, bool *ret_new)
 {
 	uint32_t connection = sessions_connection(s, route);
-	uint32_t session = sessions_find(s, did);
+	uint32_t session = sessions_find(s, did, role);
 	bool is_new = session == NONE || s->sessions[session].connection != connection;
 
 	if (is_new) {
@@ -168,7 +184,7 @@ enum refusal sessions_greet(struct sessions *s, const struct route *route, const
 		if (session != NONE)
 			detach(s, session);
 		else
-			session = session_new(s, did);
+			session = session_new(s, did, role);
 		/* There are as many connections as sessions, and none without one. */
 		if (connection == NONE)
 			connection = connection_new(s, route, now);
@@ -197,7 +213,10 @@ bool sessions_lose(struct sessions *s, int64_t now, struct did *ret_did, int64_t
 	*ret_did = s->sessions[session].did;
 	*ret_role = s->sessions[session].role;
 	detach(s, session);
-	idmap_remove(&s->by_did, ret_did->b);
+
+	struct did key = role_key(ret_did, *ret_role);
+
+	idmap_remove(&s->by_did, key.b);
 	s->sessions[session].next_free = s->free_session;
 	s->free_session = session;
 	s->n--;

@@ -154,6 +154,9 @@ struct shell {
 	size_t n_out_bytes, cap_out_bytes;
 	uint8_t *chunk; /* PAYLOAD_CHUNK */
 	struct message reply; /* scratch for the shell's own messages */
+	struct route asked_by; /* where the message came from that the core steps over */
+	struct did asker;
+	bool asking;
 
 	size_t batch_events;
 	size_t batch_messages;
@@ -202,7 +205,10 @@ _must_check_ int store_keys(struct shell *shell, const struct did *did, struct s
 _must_check_ int store_disk_low(struct shell *shell);
 
 /* send.c */
-bool send_route(struct shell *shell, const struct did *did, struct route *ret_route);
+/* The way to did for a message: an answer goes where the question came from, the rest to the role
+ * that it is for. */
+bool send_route(struct shell *shell, const struct did *did, const struct message *message,
+	struct route *ret_route);
 /* Encodes a SEND effect into the queue. 0, also where it is dropped, or a fault. */
 _must_check_ int send_effect(struct shell *shell, struct send *send);
 /* Encodes shell->reply into the queue. */
@@ -220,7 +226,7 @@ _must_check_ int sessions_init(struct sessions *sessions, size_t capacity, uint6
 void sessions_deinit(struct sessions *sessions);
 /* NONE where it has not greeted. */
 uint32_t sessions_connection(const struct sessions *sessions, const struct route *route);
-uint32_t sessions_find(const struct sessions *sessions, const struct did *did);
+uint32_t sessions_find(const struct sessions *sessions, const struct did *did, int64_t role);
 /* Somebody was heard at that (monotonic) time. */
 void sessions_heard(struct sessions *sessions, uint32_t connection, int64_t now);
 /* The next beat finds it silent. */

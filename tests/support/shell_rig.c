@@ -97,6 +97,19 @@ static void message(struct rig_core *c, const struct event *event, struct effect
 	}
 }
 
+static void work(const struct work_result *result, struct effects *fx)
+{
+	const struct rig_order *order = result->detail;
+
+	if (result->kind != RIG_ORDER)
+		return;
+
+	struct message *m = &effects_send(fx, &order->to, order->type)->message;
+
+	m->target = order->target;
+	m->size = order->size;
+}
+
 static void step(void *core, const struct event *event, struct effects *fx)
 {
 	struct rig_core *c = core;
@@ -115,6 +128,7 @@ static void step(void *core, const struct event *event, struct effects *fx)
 		note.refusal = event->work->refusal;
 		if (event->work->kind == WORK_PULL && event->work->detail)
 			note.n_memory = ((const struct span *)event->work->detail)->n;
+		work(event->work, fx);
 	}
 	if (event->type != EVENT_SEAL && write(c->notes, &note, sizeof(note)) != sizeof(note))
 		abort();
@@ -286,6 +300,25 @@ struct rig_note rig_wait(struct rig *rig, enum event_type type)
 		assert_int_equal(read(rig->notes, &note, sizeof(note)), sizeof(note));
 	} while (note.type != type);
 	return note;
+}
+
+void rig_order(struct rig *rig, const struct rig_order *order)
+{
+	assert_int_equal(
+		shell_work_done(rig->shell, 1, RIG_ORDER, 0, REFUSED_NOT, order, sizeof(*order)),
+		0);
+}
+
+int64_t rig_stat(struct rig *rig, const char *name)
+{
+	char answer[CONTROL_REPLY_MAX], key[64];
+	const char *at;
+
+	assert_int_equal(control_command(rig->control_path, "stats", answer), 0);
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	at = strstr(answer, key);
+	assert_non_null(at);
+	return strtoll(at + strlen(key), NULL, 10);
 }
 
 struct contact rig_contact(const struct rig *rig)

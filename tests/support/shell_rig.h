@@ -11,6 +11,16 @@
 #define RIG_WAIT_MS 20000 /* only a test that fails waits as long */
 #define RIG_FRIENDS 4
 
+/* A result of this kind makes the core send a message; detail: struct rig_order. */
+#define RIG_ORDER (WORK_OWN + 1)
+
+struct rig_order {
+	struct did to;
+	enum message_type type;
+	struct id target;
+	int64_t size;
+};
+
 /* What the core saw, through a pipe to the test. */
 struct rig_note {
 	enum event_type type;
@@ -74,6 +84,10 @@ int rig_join(struct rig *rig);
 void rig_deinit(struct rig *rig);
 /* The next note of that event, others passed over; fails the test after RIG_WAIT_MS. */
 struct rig_note rig_wait(struct rig *rig, enum event_type type);
+/* Has its core send a message. */
+void rig_order(struct rig *rig, const struct rig_order *order);
+/* A figure of the running shell's stats. */
+int64_t rig_stat(struct rig *rig, const char *name);
 /* Its contact. */
 struct contact rig_contact(const struct rig *rig);
 
