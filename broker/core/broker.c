@@ -268,10 +268,10 @@ static void broker_step(void *core, const struct event *event, struct effects *f
 		on_message(&t);
 		return;
 	case EVENT_CONNECTED:
-		offers_connected(t.b, &event->from, true);
-		return;
 	case EVENT_LOST:
-		offers_connected(t.b, &event->from, false);
+		/* The same identity may come and go as a buyer while its node works. */
+		if (event->role == ROLE_NODE)
+			offers_connected(t.b, &event->from, event->type == EVENT_CONNECTED);
 		return;
 	case EVENT_WORK:
 		on_work(&t);

@@ -41,7 +41,7 @@ struct event {
 	int64_t now_ns;
 	uint8_t entropy[32]; /* fresh random bytes for this event alone */
 	struct did from;
-	int64_t role; /* CONNECTED */
+	int64_t role; /* CONNECTED, LOST */
 	const struct opened *opened; /* MESSAGE: the message and its statements */
 	const struct work_result *work;
 };
