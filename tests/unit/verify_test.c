@@ -1,4 +1,3 @@
-#include "escrow/verify/checks.h"
 #include "escrow/verify/gates.h"
 #include "verify_fixture.h"
 
@@ -502,19 +501,6 @@ static void test_unit_range(void **state)
 	check_fails(cut, volts, CHECK_UNIT_RANGE, REFUSED_MEDIA_UNDECODABLE);
 }
 
-static void test_compare(void **state)
-{
-	(void)state; /* ignored: cmocka's shape */
-	assert_int_equal(checks_compare(1, 30, INT64_MAX, 0), 1);
-	assert_int_equal(checks_compare(-1, 30, INT64_MIN, 0), -1);
-	assert_int_equal(checks_compare(0, 30, 0, -30), 0);
-	assert_int_equal(checks_compare(0, 30, 1, -30), -1);
-	assert_int_equal(checks_compare(INT64_MAX, -18, 9223372036854775807, -18), 0);
-	assert_int_equal(checks_compare(1, 18, 1000000000000000000, 0), 0);
-	assert_int_equal(checks_compare(999999999999999999, 0, 1, 18), -1);
-	assert_int_equal(checks_compare(INT64_MIN, 30, INT64_MAX, -30), -1);
-}
-
 TAMPER(unknown_advice, STATEMENT_REQUEST, f->request.n_checks = 4;
 	f->request.checks[3] = (struct check){
 		.present = true, .id = SPAN_STR("sharpness"), .check_version = 1 })
@@ -598,7 +584,6 @@ int main(void)
 		cmocka_unit_test(test_no_sandbox),
 		cmocka_unit_test(test_place),
 		cmocka_unit_test(test_unit_range),
-		cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_outcome),
 		cmocka_unit_test(test_draw),
 	};
