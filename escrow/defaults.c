@@ -8,7 +8,7 @@
 
 #define KEYRING_CAPACITY 4096
 
-enum { JOB_REQUEST, JOB_HOLD, JOB_ASSIGNMENT, JOB_EVIDENCE, JOB_DRAW, JOB_STATEMENTS };
+enum { JOB_REQUEST, JOB_HOLD, JOB_EARMARK, JOB_ASSIGNMENT, JOB_EVIDENCE, JOB_DRAW, JOB_STATEMENTS };
 
 struct job {
 	uint64_t ticket;
@@ -142,6 +142,7 @@ static int read_job(struct defaults *d, struct job *job)
 	const struct id *ids[JOB_STATEMENTS] = {
 		[JOB_REQUEST] = &v->request,
 		[JOB_HOLD] = &v->hold,
+		[JOB_EARMARK] = &v->earmark,
 		[JOB_ASSIGNMENT] = &v->assignment,
 		[JOB_EVIDENCE] = &v->evidence,
 		[JOB_DRAW] = &v->draw,
@@ -149,7 +150,7 @@ static int read_job(struct defaults *d, struct job *job)
 	int r = 0;
 
 	for (size_t i = 0; i < JOB_STATEMENTS && r == 0; i++)
-		if (!id_is_zero(ids[i]))
+		if (!id_is_zero(ids[i]) && !(i == JOB_EARMARK && id_eq(ids[i], &v->hold)))
 			r = find(d->db, "shell_get_statement", ids[i], &job->bytes[i], &job->n[i],
 				NULL, NULL);
 	if (r == 0)
@@ -212,6 +213,7 @@ static int run_job(
 		struct verify_input input = {
 			.request = have[JOB_REQUEST],
 			.hold = have[JOB_HOLD],
+			.earmark = have[JOB_EARMARK],
 			.assignment = have[JOB_ASSIGNMENT],
 			.evidence = have[JOB_EVIDENCE],
 			.draw = have[JOB_DRAW],

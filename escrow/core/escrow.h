@@ -81,6 +81,7 @@ enum escrow_work {
 struct escrow_verify_job {
 	struct id request;
 	struct id hold;
+	struct id earmark; /* the hold's id where it travelled inside */
 	struct id assignment;
 	struct id evidence;
 	struct id draw;

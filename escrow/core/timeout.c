@@ -24,6 +24,7 @@ static void ask_worker(struct turn *t, struct slot *slot)
 	*job = (struct escrow_verify_job){
 		.request = slot->request,
 		.hold = p->hold,
+		.earmark = p->earmark,
 		.assignment = p->assignment,
 		.evidence = p->evidence,
 		.draw = p->draw,

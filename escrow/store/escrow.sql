@@ -124,3 +124,7 @@ SELECT seq, digest, evidence FROM seen ORDER BY seq;
 INSERT OR REPLACE INTO chain (one, sequence, newest) VALUES (?1, ?2, ?3);
 -- name: load_chain
 SELECT one, sequence, newest FROM chain;
+
+-- For the escrow's own worker.
+-- name: find_proof
+SELECT receipt, note FROM proof WHERE request = ?1;
