@@ -20,8 +20,9 @@
 #include "proto/seal/seal.h"
 #include "proto/tlog/proof.h"
 
-#define HOLDS_OWED_MAX (LINES_MAX - 3) /* verifiers in one settlement, beside node, fee and rest \
-					*/
+#define HOLDS_OWED_MAX \
+	(LINES_MAX - 3) /* verifiers in one settlement, beside node, fee and rest \
+			 */
 #define HOLDS_NOTE_MAX  1024
 #define HOLDS_DIRTY_MAX 64
 

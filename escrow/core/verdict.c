@@ -101,9 +101,8 @@ void verdict_fail(struct turn *t, struct slot *slot, enum basis basis, enum slot
 		verdict_retry_or_refund(t, slot);
 		return;
 	}
+	/* Broker and node hear of it when it is decided whether another attempt follows. */
 	holds_deadline(t, slot, t->event->now_ns + slot->terms.t_dispute_ms * NS_PER_MS);
-	settle_outcome(t, slot, &slot->terms.broker, 0);
-	settle_outcome(t, slot, &slot->progress.node, 0);
 }
 
 static void pass(struct turn *t, struct slot *slot, const struct id *digest)
