@@ -307,7 +307,16 @@ static void loses_who_is_silent(void **state)
 	assert_int_equal(role, 3);
 	assert_false(sessions_lose(&s, 1000 + SHELL_SERVER_LOST_NS, &did, &role));
 	assert_int_equal(sessions_connection(&s, &b), NONE);
-	assert_int_equal(sessions_find(&s, &dids[2]), NONE);
+	assert_int_equal(sessions_find(&s, &dids[2], 3), NONE);
+
+	/* The same identity in another role is a session of its own. */
+	assert_int_equal(sessions_greet(&s, &a, &dids[1], 4, 0, 5000, &is_new), REFUSED_NOT);
+	assert_true(is_new);
+	assert_true(sessions_find(&s, &dids[1], 4) != sessions_find(&s, &dids[1], 2));
+	sessions_doom(&s, &a);
+	assert_true(sessions_lose(&s, 9001, &did, &role));
+	assert_int_equal(role, 4);
+	sessions_heard(&s, sessions_connection(&s, &a), 5000);
 
 	/* A connection that turned out to be gone is the next to be lost. */
 	assert_int_equal(sessions_greet(&s, &b, &dids[3], 4, 0, 2000, &is_new), REFUSED_NOT);
