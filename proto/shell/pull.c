@@ -196,6 +196,8 @@ int pull_chunk(struct shell *shell, const struct did *from)
 int pull_refused(struct shell *shell, const struct did *from)
 {
 	const struct message *m = &shell->opened.message;
+	/* A refusal that says no reason is still one. */
+	enum refusal code = m->code ? (enum refusal)m->code : REFUSED_PAYLOAD_UNKNOWN;
 	bool about = false;
 	int r = 0;
 
@@ -208,7 +210,7 @@ int pull_refused(struct shell *shell, const struct did *from)
 			!id_eq(&p->want.digest, &m->target))
 			continue;
 		about = true;
-		r = end(shell, p, 0, (enum refusal)m->code);
+		r = end(shell, p, 0, code);
 	}
 	if (r == 0 && about)
 		r = start_queued(shell);

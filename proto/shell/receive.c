@@ -3,6 +3,8 @@
 #include "proto/os/clock.h"
 #include "proto/os/logline.h"
 
+#define HELLO_STATEMENTS_MAX 4 /* keys, keys that they replace, greeting */
+
 /* What makes the store grow by a stranger's wish. */
 static bool grows(int64_t type)
 {
@@ -79,6 +81,8 @@ static int from_server_peer(struct shell *shell, const struct route *route, stru
 			return send_refused(shell, route, refusal, opened->field);
 		if (opened->message.message != MESSAGE_HELLO)
 			return send_refused(shell, route, REFUSED_GREETING_REQUIRED, NULL);
+		if (opened->message.n_statements > HELLO_STATEMENTS_MAX)
+			return send_refused(shell, route, REFUSED_MESSAGE_SHAPE, "statements");
 	}
 	refusal = message_open(bytes, shell->o.keyring, NULL, NULL, opened);
 	if (refusal != REFUSED_NOT)
@@ -99,6 +103,11 @@ static int from_dialled(struct shell *shell, const struct route *route, struct s
 	const struct message *m = &opened->message;
 	enum refusal refusal;
 
+	/* What a connection that broke had still brought: nobody waits for an answer there. */
+	if (!d->up) {
+		shell->counts.ignored++;
+		return 0;
+	}
 	d->heard_at = clock_mono_ns();
 	refusal = message_open(bytes, shell->o.keyring, NULL, NULL, opened);
 	if (refusal != REFUSED_NOT)

@@ -130,18 +130,23 @@ static bool attach_keys(struct shell *shell, struct send *send, const struct cac
 {
 	const struct keyring_entry *entry;
 	struct message *m = &send->message;
+	struct span keys;
 
 	if (did_eq(&c->issuer, &send->to))
 		return true;
 	entry = keyring_find_key(shell->o.keyring, &c->issuer, SPAN(c->kid, c->n_kid));
-	if (!entry)
+	if (entry)
+		keys = entry->bytes;
+	else if (did_eq(&c->issuer, &shell->o.identity->did))
+		keys = identity_keys(shell->o.identity);
+	else
 		return true;
 	for (size_t i = 0; i < m->n_statements; i++)
-		if (m->statements[i].p == entry->bytes.p)
+		if (m->statements[i].p == keys.p)
 			return true;
 	if (m->n_statements + send->n_statements >= MESSAGE_STATEMENTS_MAX)
 		return false;
-	m->statements[m->n_statements++] = entry->bytes;
+	m->statements[m->n_statements++] = keys;
 	return true;
 }
 

@@ -75,13 +75,10 @@ static int take_client(struct shell *shell, size_t contact, bool *ret_dry)
 	struct route route = { .contact = (int)contact };
 	int r;
 
-	*ret_dry = true;
-	if (!shell->dialled[contact].up)
-		return 0;
 	r = net_client_recv(shell->dialled[contact].client, &in);
+	*ret_dry = r == -EAGAIN;
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	*ret_dry = false;
 	route.peer = shell->dialled[contact].contact.curve_key;
 	r = receive_message(shell, &route, in.bytes);
 	net_in_deinit(&in);
@@ -299,7 +296,7 @@ static int dial(struct shell *shell)
 		int r;
 
 		d->contact = shell->o.contacts[i];
-		if (did_eq(&d->contact.did, &shell->o.identity->did))
+		if (shell->o.role != ROLE_BUYER && did_eq(&d->contact.did, &shell->o.identity->did))
 			return -ELOOP;
 		r = net_client_new(shell->o.net, &options, &d->client);
 		if (r < 0)

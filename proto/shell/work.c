@@ -97,10 +97,17 @@ int work_start(struct shell *shell)
 	return r;
 }
 
+/* Only a counter that is full, and then readable anyway, refuses to be written. */
+static int wake(const struct shell *shell)
+{
+	static const uint64_t one = 1;
+
+	return write(shell->wake, &one, sizeof(one)) < 0 && errno != EAGAIN ? -errno : 0;
+}
+
 int work_post(
 	struct shell *shell, const struct work_result *result, size_t size, struct span memory)
 {
-	static const uint64_t one = 1;
 	struct job *job = job_new(result, result->detail, size);
 	bool first;
 
@@ -119,10 +126,7 @@ int work_post(
 	first = shell->done.n == 0;
 	append(&shell->done, job);
 	pthread_mutex_unlock(&shell->lock);
-	/* Only a counter that is full, and then readable anyway, refuses to be written. */
-	if (first && write(shell->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		return -errno;
-	return 0;
+	return first ? wake(shell) : 0;
 }
 
 int shell_work_done(struct shell *shell, uint64_t ticket, int kind, int status,
@@ -142,11 +146,13 @@ int shell_work_done(struct shell *shell, uint64_t ticket, int kind, int status,
 int work_results(struct shell *shell)
 {
 	struct job *job;
+	size_t left = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < SHELL_BATCH_MAX && r == 0; i++) {
 		pthread_mutex_lock(&shell->lock);
 		job = work_queue_take(&shell->done);
+		left = shell->done.n;
 		pthread_mutex_unlock(&shell->lock);
 		if (!job)
 			break;
@@ -156,5 +162,6 @@ int work_results(struct shell *shell)
 		r = shell_step(shell, &event);
 		work_job_free(job);
 	}
-	return r;
+	/* Who posts to a queue that is not empty relies on us. */
+	return r == 0 && left > 0 ? wake(shell) : r;
 }

@@ -232,6 +232,45 @@ static void finds_a_lying_source(void **state)
 	free(m);
 }
 
+/* "Refused, for no reason" must not pass for success. */
+static void a_refusal_without_code_is_one(void **state)
+{
+	struct two *t = *state;
+	struct message *m = calloc(1, sizeof(*m));
+	struct bare bare;
+
+	assert_non_null(m);
+	rig_start(&t->server);
+	bare_init(&bare, &t->server);
+	bare_greet(&bare);
+	m->message = MESSAGE_SUBMISSION;
+	m->target = t->digest;
+	m->size = SIZE;
+	bare_send_message(&bare, m);
+	assert_int_equal(bare_wait(&bare), MESSAGE_FETCH);
+	memset(m, 0, sizeof(*m));
+	m->message = MESSAGE_REFUSED;
+	m->target = t->digest;
+	bare_send_message(&bare, m);
+	assert_int_equal(rig_wait(&t->server, EVENT_WORK).refusal, REFUSED_PAYLOAD_UNKNOWN);
+	bare_deinit(&bare);
+	free(m);
+}
+
+/* Many more results than one batch takes, and none is forgotten. */
+static void takes_all_results(void **state)
+{
+	struct two *t = *state;
+
+	rig_start(&t->server);
+	for (int64_t i = 0; i < 10 * SHELL_BATCH_MAX; i++)
+		assert_int_equal(shell_work_done(t->server.shell, 1, WORK_OWN, (int)-i, REFUSED_NOT,
+					 NULL, 0),
+			0);
+	for (int64_t i = 0; i < 10 * SHELL_BATCH_MAX; i++)
+		assert_int_equal(rig_wait(&t->server, EVENT_WORK).status, -i);
+}
+
 /* Time is what the test says: the shell does not run. */
 static void asks_again_and_gives_up(void **state)
 {
@@ -374,6 +413,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(connects_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(trusts_only_its_contact, setup, teardown),
 		cmocka_unit_test_setup_teardown(finds_a_lying_source, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refusal_without_code_is_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(takes_all_results, setup, teardown),
 		cmocka_unit_test_setup_teardown(asks_again_and_gives_up, setup, teardown),
 		cmocka_unit_test(loses_who_is_silent),
 		cmocka_unit_test(cache_is_first_in_first_out),

@@ -1,6 +1,7 @@
 #include "tests/support/shell_rig.h"
 #include "shelltest_sql.h"
 
+#include "proto/base/text.h"
 #include "proto/os/clock.h"
 #include "proto/os/entropy.h"
 #include "proto/os/file.h"
@@ -120,6 +121,11 @@ static void refuses_bad_greetings(void **state)
 	assert_refused(p, REFUSED_GREETING_REQUIRED);
 	assert_int_equal(ask(p, MESSAGE_HELLO), MESSAGE_REFUSED);
 	assert_refused(p, REFUSED_GREETING_REQUIRED);
+
+	for (size_t i = 0; i < 5; i++)
+		p->m.statements[p->m.n_statements++] = identity_keys(&p->bare.identity);
+	assert_int_equal(ask(p, MESSAGE_HELLO), MESSAGE_REFUSED);
+	assert_refused(p, REFUSED_MESSAGE_SHAPE);
 
 	/* A greeting that was overheard: signed, but for the key of another connection. */
 	bare_hello(&p->bare, &p->bare.identity, &p->rig.identity.curve.public_key, now_ns);
@@ -404,11 +410,16 @@ static void takes_results_of_threads(void **state)
 static void snapshots_while_it_runs(void **state)
 {
 	struct pair *p = *state;
-	char dest[128], command[256], answer[CONTROL_REPLY_MAX], path[256];
+	char dest[128], command[256], answer[CONTROL_REPLY_MAX], path[256], hex[ID_TEXT_MAX];
+	_cleanup_(blob_write_freep) struct blob_write *w = NULL;
+	struct id digest = digest_of(SPAN("abc", 3));
 	struct db *copy = NULL;
 	struct db_rows rows;
 	struct stat st;
 
+	assert_int_equal(blob_write_new(p->rig.blobs, 3, &w), 0);
+	assert_int_equal(blob_write_append(w, SPAN("abc", 3)), 0);
+	assert_int_equal(blob_write_finish(w, &digest, 3), 0);
 	bare_greet(&p->bare);
 	assert_int_equal(ask(p, MESSAGE_QUERY), MESSAGE_STATUS);
 	assert_int_equal(ask(p, MESSAGE_QUERY), MESSAGE_STATUS);
@@ -426,6 +437,11 @@ static void snapshots_while_it_runs(void **state)
 	assert_int_equal(rows.columns[1].i, 2);
 	db_rows_deinit(&rows);
 	db_free(copy);
+
+	id_text(&digest, hex);
+	snprintf(path, sizeof(path), "%s/payloads/%.2s/%s", dest, hex, hex);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 3);
 
 	assert_int_equal(control_command(p->rig.control_path, "stats", answer), 0);
 	assert_non_null(strstr(answer, "\"commits\":3"));
