@@ -3,18 +3,50 @@
 #include "proto/os/clock.h"
 #include "proto/os/file.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+int control_address(const char *path, struct sockaddr_un *ret_address, int *ret_dir_fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *slash = strrchr(path, '/');
+	char dir[FILE_PATH_MAX];
+	int n;
+
+	*ret_dir_fd = -EBADF;
+	if (strlen(path) < sizeof(address.sun_path)) {
+		memcpy(address.sun_path, path, strlen(path) + 1);
+		*ret_address = address;
+		return 0;
+	}
+	if (!slash || (size_t)(slash - path) >= sizeof(dir))
+		return -ENAMETOOLONG;
+	memcpy(dir, path, (size_t)(slash - path));
+	dir[slash - path] = '\0';
+
+	_cleanup_(closep) int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	n = snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d%s", fd, slash);
+	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	*ret_address = address;
+	*ret_dir_fd = take_fd(&fd);
+	return 0;
+}
+
 static int dial(const char *path, int *ret_fd)
 {
-	_cleanup_(closep) int fd = -EBADF;
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_cleanup_(closep) int fd = -EBADF, dir = -EBADF;
+	struct sockaddr_un address;
+	int r = control_address(path, &address, &dir);
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (r < 0)
+		return r;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

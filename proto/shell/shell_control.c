@@ -24,7 +24,7 @@ struct control {
 	size_t n;
 	char line[SHELL_LINE_MAX];
 	struct snapshot *snapshot; /* running, for peer */
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char path[SHELL_PATH_MAX];
 };
 
 static void hang_up(struct control *c)
@@ -73,16 +73,17 @@ static int clear_path(const struct sockaddr_un *address)
 
 int shell_control_new(struct shell *shell, struct control **ret_control)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t n = strlen(shell->o.control_path);
 	_cleanup_(freep) struct control *c = NULL;
-	_cleanup_(closep) int fd = -EBADF;
+	_cleanup_(closep) int fd = -EBADF, dir = -EBADF;
+	struct sockaddr_un address;
 	int r;
 
-	if (n >= sizeof(address.sun_path))
+	if (n >= sizeof(c->path))
 		return -ENAMETOOLONG;
-	memcpy(address.sun_path, shell->o.control_path, n + 1);
-	r = clear_path(&address);
+	r = control_address(shell->o.control_path, &address, &dir);
+	if (r == 0)
+		r = clear_path(&address);
 	if (r < 0)
 		return r;
 	c = calloc(1, sizeof(*c));
@@ -95,7 +96,7 @@ int shell_control_new(struct shell *shell, struct control **ret_control)
 		bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 		listen(fd, 8) < 0)
 		return -errno;
-	memcpy(c->path, address.sun_path, n + 1);
+	memcpy(c->path, shell->o.control_path, n + 1);
 	c->listener = take_fd(&fd);
 	c->peer = -EBADF;
 	*ret_control = take(&c);

@@ -455,6 +455,25 @@ static void snapshots_while_it_runs(void **state)
 	assert_int_equal(control_command(dest, "stats", answer), -ECONNREFUSED);
 }
 
+/* Longer than the address of a unix socket has room for. */
+static void controls_in_a_deep_directory(void **state)
+{
+	struct pair *p = *state;
+	char deep[400], path[450], answer[CONTROL_REPLY_MAX];
+
+	snprintf(deep, sizeof(deep), "%s/%0150d", p->rig.dir, 1);
+	assert_int_equal(mkdir(deep, 0700), 0);
+	snprintf(path, sizeof(path), "%s/control", deep);
+	assert_int_equal(control_command(path, "stats", answer), -ENOENT);
+	p->rig.options.control_path = path;
+	pair_start(p);
+	assert_int_equal(control_command(path, "stats", answer), 0);
+	assert_int_equal(answer[0], '{');
+	assert_int_equal(control_command(path, "stop", answer), 0);
+	assert_int_equal(rig_join(&p->rig), 0);
+	assert_int_equal(control_command(path, "stats", answer), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +492,8 @@ int main(void)
 			takes_nothing_new_when_the_disk_is_full, setup_unstarted, teardown),
 		cmocka_unit_test_setup_teardown(
 			takes_results_of_threads, setup_unstarted, teardown),
+		cmocka_unit_test_setup_teardown(
+			controls_in_a_deep_directory, setup_unstarted, teardown),
 		cmocka_unit_test_setup_teardown(snapshots_while_it_runs, setup, teardown),
 	};
 
