@@ -53,7 +53,9 @@ enum transfer_kind {
 
 struct escrow_config {
 	struct author author; /* who signs: the escrow's did, working key, market */
-	uint8_t encryption_public[32]; /* X25519, as in its keys statement */
+	/* X25519, as in its keys statement. Neither this nor draw_secret_key may change while holds
+	 * are open: evidence is wrapped for the one, commitments are made with the other. */
+	uint8_t encryption_public[32];
 	uint8_t encryption_secret[32];
 	uint8_t draw_secret_key[32]; /* draw secret of a request = SHA-256(this || request id) */
 	const struct keyring *keyring; /* must outlive the core */

@@ -231,7 +231,12 @@ int hold_row_load_slot(struct escrow *e, const struct row *row)
 		memcpy(p->wrapped_room, p->wrapped_key.p, SEAL_WRAPPED);
 		p->wrapped_key = SPAN_OF(p->wrapped_room);
 	}
-	return slot_ended(slot->state) || holds_load_open(e, slot) ? 0 : -EBADMSG;
+	if (slot_ended(slot->state))
+		return 0;
+	if (!holds_load_open(e, slot))
+		return -EBADMSG;
+	/* With another encryption key nothing here could ever be released: better not to start. */
+	return p->wrapped_key.n == 0 || holds_content_key(e, slot) ? 0 : -EBADMSG;
 }
 
 int hold_row_load_proof(struct escrow *e, const struct row *row)

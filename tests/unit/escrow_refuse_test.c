@@ -532,6 +532,29 @@ static void test_altered_rows(void **state)
 	world_crash(w);
 }
 
+/* An operator who lost the encryption key learns it at the start, not at a settlement. */
+static void test_other_encryption_key(void **state)
+{
+	struct world *w = *state;
+	struct deal d;
+	struct escrow *e = NULL;
+	int r = 0;
+
+	deal_init(w, &d);
+	deal_verify(w, &d);
+	w->config.encryption_secret[0] ^= 8;
+	assert_int_equal(escrow_new(&w->config, &e), 0);
+	for (size_t i = 0; i < w->n_rows; i++) {
+		struct row row = { .table = w->rows[i].table, .n = w->rows[i].n };
+
+		memcpy(row.cells, w->rows[i].cells, sizeof(row.cells));
+		if (row.table == ESCROW_TABLE_SLOT)
+			r = escrow_ops.load(e, &row);
+	}
+	escrow_free(e);
+	assert_int_equal(r, -EBADMSG);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -548,6 +571,7 @@ int main(void)
 		TEST(test_play_money_off),
 		TEST(test_operations_are_bounded),
 		TEST(test_altered_rows),
+		TEST(test_other_encryption_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
