@@ -164,7 +164,7 @@ const char *cli_money(int64_t micros, char out[static 32])
 		(unsigned long long)(magnitude % 1000000));
 
 	/* Two decimals stay, as people expect of money. */
-	while (n > 3 && out[n - 1] == '0' && out[n - 4] != '.' && out[n - 3] != '.')
+	while (n > 3 && out[n - 1] == '0' && out[n - 3] != '.')
 		out[--n] = '\0';
 	return out;
 }

@@ -2,6 +2,7 @@
 
 #include "proto/os/clock.h"
 #include "proto/os/entropy.h"
+#include "proto/os/logline.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -303,6 +304,10 @@ assay_status_t assay_open(const assay_options_t *options, assay_t **ret_assay)
 	if (options->size < sizeof(size_t) || options->size > sizeof(*options) || !ret_assay)
 		return handle_fail(
 			NULL, ASSAY_USAGE, "options.size is not sizeof(assay_options_t).");
+
+	/* A library prints nothing, unless somebody who looks for a fault asks for it. */
+	if (!getenv("ASSAY_LOG"))
+		logline_set_fd(-1);
 
 	/* An older caller's struct is shorter: what it lacks is zero. */
 	assay_options_t whole = { 0 };

@@ -4,9 +4,9 @@
  * other process, and whose answers are treated as hostile. The parent bounds bytes, pixels and
  * time. What the figures mean for a verdict is the checks' matter.
  *
- * The worker is the program assay-decoder: options.helper, or $ASSAY_DECODER, or assay-decoder (or
- * verify/assay-decoder, as in a build directory) beside the running program, or the installed one
- * in libexecdir.
+ * The worker is the program assay-decoder: options.helper, $ASSAY_DECODER, in a directory of
+ * $ASSAY_BIN_DIR (a list with colons), or assay-decoder (or verify/assay-decoder, as in a build
+ * directory) beside the running program, or the installed one in libexecdir.
  *
  * A sandbox belongs to the thread that made it: the worker dies with that thread. The program must
  * not ignore SIGCHLD and must not wait for all of its children at once.
