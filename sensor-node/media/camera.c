@@ -19,6 +19,7 @@ struct camera {
 	enum camera_source_kind kind;
 	struct photos *photos;
 	struct tap *tap;
+	struct encoder *encoder;
 	pthread_mutex_t lock;
 	bool canceled;
 	int64_t delay_ns; /* the source's own buffering */
@@ -218,7 +219,10 @@ int camera_open(const char *source, const struct camera_options *options,
 	if (!c)
 		return -ENOMEM;
 	pthread_mutex_init(&c->lock, NULL);
-	if (strncmp(source, "replay:", 7) == 0)
+	c->encoder = encode_new();
+	if (!c->encoder)
+		r = -ENOMEM;
+	else if (strncmp(source, "replay:", 7) == 0)
 		r = camera_open_replay(
 			c, source + 7, options ? options : &defaults, &tap, ret_error);
 	else
@@ -281,7 +285,7 @@ static int camera_frame_size(GstSample *sample, struct jpeg_shape *ret, bool *re
 	return 0;
 }
 
-static int camera_develop(struct tap_frame *frame, const struct camera_wish *wish,
+static int camera_develop(struct camera *c, struct tap_frame *frame, const struct camera_wish *wish,
 	struct camera_error *error, struct camera_shot *shot)
 {
 	struct jpeg_shape shape = { 0 };
@@ -305,11 +309,11 @@ static int camera_develop(struct tap_frame *frame, const struct camera_wish *wis
 		     shape.height == shot->height;
 
 	snprintf(shot->pipeline, sizeof(shot->pipeline), "%.200s%s", frame->chain,
-		as_is ? "" : " ! videoscale ! jpegenc");
+		as_is ? "" : " ! videoscale ! turbojpeg");
 	if (as_is)
 		return encode_copy(frame->sample, error, &shot->jpeg, &shot->jpeg_n);
-	return encode_jpeg(
-		frame->sample, shot->width, shot->height, error, &shot->jpeg, &shot->jpeg_n);
+	return encode_jpeg(c->encoder, frame->sample, shot->width, shot->height, error, &shot->jpeg,
+		&shot->jpeg_n);
 }
 
 /* A frame's length by its caps; a tenth of a second where they do not say. */
@@ -341,7 +345,7 @@ static int camera_capture_frame(struct camera *c, const struct camera_wish *wish
 	shot->start_ns = wall + frame.produced_ns;
 	shot->end_ns = wall + frame.arrived_ns;
 	shot->uncertainty_ns = camera_frame_ns(frame.sample) + c->delay_ns;
-	r = camera_develop(&frame, wish, error, shot);
+	r = camera_develop(c, &frame, wish, error, shot);
 	gst_sample_unref(frame.sample);
 	return r;
 }
@@ -406,6 +410,7 @@ void camera_close(struct camera *c)
 	if (!c)
 		return;
 	tap_close(c->tap);
+	encode_free(c->encoder);
 	photos_close(c->photos);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

@@ -23,7 +23,7 @@
 #define CAMERA_PHOTOS_MAX 4096u /* photographs of one folder */
 #define CAMERA_SOURCE_MAX 1024u /* bytes of a source's text, with NUL */
 #define CAMERA_TEXT_MAX   256u /* bytes of any text given out, with NUL */
-#define CAMERA_QUALITY    90 /* of jpegenc, 0 to 100 */
+#define CAMERA_QUALITY    90 /* of libjpeg, 1 to 100 */
 
 /* Where light came from. One bit each: a request's allowed tiers are a sum of them. */
 enum camera_source_kind {
@@ -72,7 +72,7 @@ struct camera_shot {
 	int64_t end_ns;
 	int64_t uncertainty_ns;
 	enum camera_source_kind source;
-	char pipeline[CAMERA_TEXT_MAX]; /* "v4l2src ! jpegenc": the elements that made these bytes
+	char pipeline[CAMERA_TEXT_MAX]; /* "v4l2src ! turbojpeg": the elements that made these bytes
 					 */
 	char device[CAMERA_TEXT_MAX]; /* printable ASCII; an address without its password */
 };

@@ -220,7 +220,8 @@ static int chain_build_source(
 	/* JPEG first: from a camera that has both, the bytes are then its own */
 	if (!test)
 		chain_medium(&text, plan, "image/jpeg");
-	/* the pattern can be had in what jpegenc wants; left to itself it takes 64 bits a pixel */
+	/* the pattern can be had in what the encoder wants; left to itself it takes 64 bits a pixel
+	 */
 	chain_medium(&text, plan, test ? "video/x-raw,format=I420" : "video/x-raw");
 	buf_byte(&text, 0);
 	if (!buf_ok(&text))

@@ -141,7 +141,7 @@ static void test_pattern(void **state)
 	assert_int_equal(a.height, 720);
 	assert_true(b.start_ns > a.end_ns);
 	assert_int_equal(a.uncertainty_ns, NS_PER_S / 20);
-	assert_string_equal(a.pipeline, "videotestsrc ! videoscale ! jpegenc");
+	assert_string_equal(a.pipeline, "videotestsrc ! videoscale ! turbojpeg");
 	assert_int_equal(small.width, 640);
 	assert_int_equal(small.height, 360);
 	camera_shot_deinit(&a);
@@ -322,10 +322,10 @@ static void test_video_vectors(void **state)
 		print_message("SKIPPED: %s is not here\n", path);
 		skip();
 	}
-	play_video(path, "filesrc ! qtdemux ! h264parse ! avdec_h264 ! videoscale ! jpegenc", 3);
+	play_video(path, "filesrc ! qtdemux ! h264parse ! avdec_h264 ! videoscale ! turbojpeg", 3);
 	snprintf(path, sizeof(path), "%s/video/test_h265.mp4",
 		vectors ? vectors : "../shared/vectors");
-	play_video(path, "filesrc ! qtdemux ! h265parse ! avdec_h265 ! videoscale ! jpegenc", 3);
+	play_video(path, "filesrc ! qtdemux ! h265parse ! avdec_h265 ! videoscale ! turbojpeg", 3);
 }
 
 static void test_refused(void **state)
