@@ -164,8 +164,8 @@ static int check_receipt(const struct verify_input *in)
 
 /*
  * Times are 0 to INT64_MAX by their tables, so that differences cannot overflow. The capture may
- * begin before the assignment by the difference of two honest clocks and no more; a capture whose
- * own uncertainty is larger than that could have been before the challenge for all that it says.
+ * begin before the assignment by the difference of two honest clocks and no more, whatever
+ * uncertainty it states; GATES_UNCERTAINTY_MAX_NS bounds that as well.
  */
 static int gate_time(
 	const struct verify_input *in, struct verify_output *out, struct check_result *result)

@@ -4,8 +4,11 @@
  */
 #include "escrow/verify/verify.h"
 
-/* No clock that is right to CLOCK_SKEW_NS needs more than this beside it. */
-#define GATES_UNCERTAINTY_MAX_NS (60 * NS_PER_S) /* a clock that nobody disciplines says 16 s (adjtimex) */
+/*
+ * What a node may say of its own clock and device. The kernel says 16 s of a clock that nobody
+ * disciplines (adjtimex); who claims more than this says nothing about when it was.
+ */
+#define GATES_UNCERTAINTY_MAX_NS (60 * NS_PER_S)
 
 /*
  * Runs the gates in their order, adds a result for each, and stops at the first that fails. Opens

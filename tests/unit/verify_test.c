@@ -231,8 +231,8 @@ TAMPER(latest, STATEMENT_EVIDENCE,
 	f->evidence.end_ns = f->evidence.c.at_ns = FIXTURE_NOW_NS + 35 * NS_PER_S)
 TAMPER(late, STATEMENT_EVIDENCE,
 	f->evidence.end_ns = f->evidence.c.at_ns = FIXTURE_NOW_NS + 35 * NS_PER_S + 1)
-TAMPER(uncertain, STATEMENT_EVIDENCE, f->evidence.uncertainty_ns = CLOCK_SKEW_NS)
-TAMPER(too_uncertain, STATEMENT_EVIDENCE, f->evidence.uncertainty_ns = CLOCK_SKEW_NS + 1)
+TAMPER(uncertain, STATEMENT_EVIDENCE, f->evidence.uncertainty_ns = GATES_UNCERTAINTY_MAX_NS)
+TAMPER(too_uncertain, STATEMENT_EVIDENCE, f->evidence.uncertainty_ns = GATES_UNCERTAINTY_MAX_NS + 1)
 TAMPER(fresh, STATEMENT_REQUEST, f->request.freshness_ms = 1000)
 TAMPER(stale, STATEMENT_REQUEST, f->request.freshness_ms = 999)
 TAMPER(in_window, STATEMENT_REQUEST, f->request.window.present = true;
