@@ -29,7 +29,8 @@ static int run(struct daemon *d, const struct options *o)
 	struct broker *broker = NULL;
 
 	if (o->n_escrows == 0) {
-		fprintf(stderr, "assay-broker: --escrow FILE is missing: the contact.json of an escrow\n");
+		fprintf(stderr,
+			"assay-broker: --escrow FILE is missing: the contact.json of an escrow\n");
 		return EXIT_USAGE;
 	}
 	for (size_t i = 0; i < o->n_escrows; i++) {
@@ -61,13 +62,15 @@ int main(int argc, char **argv)
 	const struct daemon_program program = {
 		.name = "assay-broker",
 		.what = "matches requests with sensor nodes and keeps the log of evidence",
-		.example = "assay-broker --dir /var/lib/assay/broker --escrow /var/lib/assay/escrow/contact.json",
+		.example =
+			"assay-broker --dir /var/lib/assay/broker --escrow /var/lib/assay/escrow/contact.json",
 		.role = ROLE_BROKER,
 		.sql = &broker_sql,
 		.db_name = "broker.db",
 		.listens = true,
 		.payload_files = true,
-		.options = { { "escrow", false, "FILE contact.json of an escrow; may stand several times" } },
+		.options = { { "escrow", false,
+			"FILE contact.json of an escrow; may stand several times" } },
 		.option = take_option,
 		.ctx = &options,
 	};

@@ -72,7 +72,7 @@ int supervisor_find(const char *program, char *out, size_t cap)
 	return try_list(getenv("PATH"), program, out, cap);
 }
 
-bool child_arg(struct child *child, const char *arg)
+bool supervisor_arg(struct child *child, const char *arg)
 {
 	if (child->n_args >= SUPERVISOR_ARGS_MAX - 1 || strlen(arg) >= SUPERVISOR_ARG_MAX)
 		return false;
@@ -95,7 +95,7 @@ struct child *supervisor_add(
 	*child = (struct child){ 0 };
 	strcpy(child->name, name);
 	strcpy(child->log_path, log_path);
-	return child_arg(child, path) ? child : NULL;
+	return supervisor_arg(child, path) ? child : NULL;
 }
 
 /* In the child: signals as they were, standard output into the pipe, standard error into the log.

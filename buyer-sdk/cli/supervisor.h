@@ -38,7 +38,7 @@ void supervisor_init(struct supervisor *s);
 struct child *supervisor_add(
 	struct supervisor *s, const char *name, const char *program, const char *log_path);
 /* False where the argument does not fit. */
-_must_check_ bool child_arg(struct child *child, const char *arg);
+_must_check_ bool supervisor_arg(struct child *child, const char *arg);
 /*
  * Starts it and waits for its first line. 0; -EINTR when interrupted; -ECHILD when it ended;
  * -ETIMEDOUT; another errno.

@@ -44,7 +44,7 @@ static int start(struct up *up, const char *name, const char *program, const cha
 	if (!child)
 		return failed(name, NULL, -ENOENT);
 	for (size_t i = 0; i < n_args; i++)
-		if (!child_arg(child, args[i]))
+		if (!supervisor_arg(child, args[i]))
 			return failed(name, child, -E2BIG);
 
 	int r = supervisor_start(&up->supervisor, child);

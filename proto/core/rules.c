@@ -2,7 +2,6 @@
 
 #include "proto/base/money.h"
 
-#include <ctype.h>
 #include <math.h>
 
 #define EARTH_RADIUS_M 6371008.8 /* mean radius, IUGG */
@@ -46,6 +45,17 @@ static bool pool_has_duplicates(const struct request *r)
 	return false;
 }
 
+/* ASCII alone: the words that are looked for are English, and no locale may change the answer. */
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
+
+static bool is_letter(uint8_t c)
+{
+	return lower(c) >= 'a' && lower(c) <= 'z';
+}
+
 /* A word that stands alone in text, whatever its case. */
 static bool has_word(struct span text, const char *word)
 {
@@ -54,10 +64,10 @@ static bool has_word(struct span text, const char *word)
 	for (size_t i = 0; i + n <= text.n; i++) {
 		size_t k = 0;
 
-		while (k < n && tolower(text.p[i + k]) == word[k])
+		while (k < n && lower(text.p[i + k]) == (uint8_t)word[k])
 			k++;
-		if (k == n && (i == 0 || !isalpha(text.p[i - 1])) &&
-			(i + n == text.n || !isalpha(text.p[i + n])))
+		if (k == n && (i == 0 || !is_letter(text.p[i - 1])) &&
+			(i + n == text.n || !is_letter(text.p[i + n])))
 			return true;
 	}
 	return false;
@@ -231,5 +241,5 @@ int64_t rules_distance_m(int64_t lat1_e7, int64_t lon1_e7, int64_t lat2_e7, int6
 	double a = sin(dlat / 2) * sin(dlat / 2) +
 		   cos(lat1) * cos(lat2) * sin(dlon / 2) * sin(dlon / 2);
 
-	return (int64_t)(2 * EARTH_RADIUS_M * asin(sqrt(fmin(a, 1.0))));
+	return (int64_t)(2 * EARTH_RADIUS_M * asin(sqrt(a < 1.0 ? a : 1.0)));
 }

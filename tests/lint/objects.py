@@ -7,8 +7,8 @@ import subprocess
 
 PURE = {  # archive: the folder with its source
   "base": "proto/base", "cbor": "proto/cbor", "cose": "proto/cose", "seal": "proto/seal", "tlog": "proto/tlog",
-  "statement": "proto/statement", "core": "proto/core", "broker_core": "broker/core", "escrow_core": "escrow/core",
-  "node_core": "sensor-node/core", "buyer_core": "buyer-sdk/src/core",
+  "statement": "proto/statement", "core": "proto/core", "broker_core": "broker/core", "match": "broker/core", "log": "broker/log", "escrow_core": "escrow/core",
+  "node_core": "sensor-node/core", "buyer_core": "buyer-sdk/src",
 }
 FOLDERS = ("proto/", "broker/", "escrow/", "sensor-node/", "buyer-sdk/")
 

@@ -5,17 +5,18 @@
  *	assay_result_t *result;
  *	assay_buy_options_t buy = ASSAY_BUY_OPTIONS_INIT;
  *
- *	assay_open(NULL, &assay);                      the market of ASSAY_DIR or of the user's configuration
- *	buy.kind = "camera.still";
- *	buy.lat_e7 = 473769000, buy.lon_e7 = 85417000, buy.radius_m = 500;
- *	buy.price_max_micros = 200000;
- *	assay_buy(assay, &buy, &result);               blocks until the money has moved, one way or the other
- *	assay_result_payload(result, &bytes, &n);      the photograph, verified
+ *	assay_open(NULL, &assay);                      the market of ASSAY_DIR or of the user's
+ *configuration buy.kind = "camera.still"; buy.lat_e7 = 473769000, buy.lon_e7 = 85417000,
+ *buy.radius_m = 500; buy.price_max_micros = 200000; assay_buy(assay, &buy, &result); blocks until
+ *the money has moved, one way or the other assay_result_payload(result, &bytes, &n);      the
+ *photograph, verified
  *
- * Every function that can fail returns an assay_status_t; assay_error() has the sentence. The library never exits,
- * aborts, prints, or touches signal handlers. A handle may be used from any thread, by one at a time; its network runs in a
- * thread of its own. Texts are UTF-8 and NUL-terminated; times are nanoseconds UTC; positions WGS 84 in 1e-7 degrees; money
- * is in micro-units of an asset. Option structs begin with their size, so that later versions can add members.
+ * Every function that can fail returns an assay_status_t; assay_error() has the sentence. The
+ *library never exits, aborts, prints, or touches signal handlers. A handle may be used from any
+ *thread, by one at a time; its network runs in a thread of its own. Texts are UTF-8 and
+ *NUL-terminated; times are nanoseconds UTC; positions WGS 84 in 1e-7 degrees; money is in
+ *micro-units of an asset. Option structs begin with their size, so that later versions can add
+ *members.
  */
 #ifndef ASSAY_ASSAY_H
 #define ASSAY_ASSAY_H
@@ -38,15 +39,17 @@ typedef struct assay_result assay_result_t;
 
 typedef int32_t assay_status_t;
 
-/* The numbers are kept: new ones are only added. 1 to 999 are refusals of the market (see assay_status_name()). */
+/* The numbers are kept: new ones are only added. 1 to 999 are refusals of the market (see
+ * assay_status_name()). */
 enum {
 	ASSAY_OK = 0,
-	ASSAY_REFUNDED = 1001,	  /* the request ended without evidence that passed; the money is back */
-	ASSAY_TIMEOUT = 1002,	  /* not ended yet: the request goes on; wait again */
+	ASSAY_REFUNDED =
+		1001, /* the request ended without evidence that passed; the money is back */
+	ASSAY_TIMEOUT = 1002, /* not ended yet: the request goes on; wait again */
 	ASSAY_UNREACHABLE = 1003, /* broker or escrow did not answer */
-	ASSAY_NO_MARKET = 1004,	  /* no market is configured: `assay market add`, or ASSAY_DIR */
-	ASSAY_NO_KEYS = 1005,	  /* no identity there: `assay key new` */
-	ASSAY_USAGE = 1006,	  /* an argument is impossible */
+	ASSAY_NO_MARKET = 1004, /* no market is configured: `assay market add`, or ASSAY_DIR */
+	ASSAY_NO_KEYS = 1005, /* no identity there: `assay key new` */
+	ASSAY_USAGE = 1006, /* an argument is impossible */
 	ASSAY_NO_MEMORY = 1007,
 	ASSAY_SYSTEM = 1008, /* a file or the network failed: see assay_error() */
 	ASSAY_VERIFY_FAILED = 1009, /* the bundle does not prove what it says */
@@ -64,25 +67,29 @@ ASSAY_API const char *assay_version(void);
 typedef struct assay_options {
 	size_t size; /* sizeof(assay_options_t) */
 	/*
-	 * A directory made by `assay up` (market.json and buyer/keys in it). NULL: $ASSAY_DIR, else the user's configuration
-	 * directory ($XDG_CONFIG_HOME/assay or ~/.config/assay).
+	 * A directory made by `assay up` (market.json and buyer/keys in it). NULL: $ASSAY_DIR, else
+	 * the user's configuration directory ($XDG_CONFIG_HOME/assay or ~/.config/assay).
 	 */
 	const char *dir;
 	const char *market_file; /* market.json; NULL: from dir */
-	const char *keys_dir;	 /* the identity; NULL: from dir */
+	const char *keys_dir; /* the identity; NULL: from dir */
 	uint32_t connect_timeout_ms; /* 0: 5,000 */
 } assay_options_t;
 
-#define ASSAY_OPTIONS_INIT { sizeof(assay_options_t), NULL, NULL, NULL, 0 }
+#define ASSAY_OPTIONS_INIT \
+	{ \
+		sizeof(assay_options_t), NULL, NULL, NULL, 0 \
+	}
 
 /*
- * Connects to broker and escrow of the market. options may be NULL. Blocks at most connect_timeout_ms; ASSAY_UNREACHABLE then.
- * *ret_assay is freed by assay_close().
+ * Connects to broker and escrow of the market. options may be NULL. Blocks at most
+ * connect_timeout_ms; ASSAY_UNREACHABLE then. *ret_assay is freed by assay_close().
  */
 ASSAY_API assay_status_t assay_open(const assay_options_t *options, assay_t **ret_assay);
 /* Ends the thread and closes. Open requests go on in the market. Takes NULL. */
 ASSAY_API void assay_close(assay_t *assay);
-/* The sentence of the last failure on this handle (or of assay_open() in this thread, for NULL). Valid until the next call. */
+/* The sentence of the last failure on this handle (or of assay_open() in this thread, for NULL).
+ * Valid until the next call. */
 ASSAY_API const char *assay_error(const assay_t *assay);
 /* This identity, "did:key:z6Mk...". Valid as long as the handle. */
 ASSAY_API const char *assay_identity(const assay_t *assay);
@@ -95,32 +102,38 @@ enum {
 
 typedef struct assay_buy_options {
 	size_t size;
-	const char *kind; /* "camera.still", "voltage.dc": what nodes offer, see `assay node list` */
+	const char
+		*kind; /* "camera.still", "voltage.dc": what nodes offer, see `assay node list` */
 	int32_t lat_e7;
 	int32_t lon_e7;
 	uint32_t radius_m;
 	uint32_t width; /* photographs: least pixels; 0: any */
 	uint32_t height;
 	const char *unit; /* measurements: UCUM code; NULL: not checked */
-	int64_t low;	  /* plausible range, times 10^exponent; low == high: not checked */
+	int64_t low; /* plausible range, times 10^exponent; low == high: not checked */
 	int64_t high;
 	int32_t exponent;
-	uint32_t freshness_ms; /* how old the capture may be at commitment; 0: only after the challenge */
-	uint32_t sources;      /* ASSAY_SOURCE_ bits; 0: all */
+	uint32_t freshness_ms; /* how old the capture may be at commitment; 0: only after the
+				  challenge */
+	uint32_t sources; /* ASSAY_SOURCE_ bits; 0: all */
 	int64_t price_max_micros;
-	const char *asset;   /* NULL: the market's */
+	const char *asset; /* NULL: the market's */
 	const char *purpose; /* what for; NULL: not said */
 	uint32_t timeout_ms; /* for each of commit, deliver and verify; 0: 30,000 */
-	uint32_t attempts;   /* nodes to try; 0: 2 */
+	uint32_t attempts; /* nodes to try; 0: 2 */
 } assay_buy_options_t;
 
 #define ASSAY_BUY_OPTIONS_INIT \
-	{ sizeof(assay_buy_options_t), NULL, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0 }
+	{ \
+		sizeof(assay_buy_options_t), NULL, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, NULL, \
+			NULL, 0, 0 \
+	}
 
 /* A request's id as text: 64 hex digits and NUL. */
 #define ASSAY_ID_SIZE 65
 
-/* Posts and waits until it has ended. OK: paid, and the result holds a verified payload; ASSAY_REFUNDED: *ret_result tells why. */
+/* Posts and waits until it has ended. OK: paid, and the result holds a verified payload;
+ * ASSAY_REFUNDED: *ret_result tells why. */
 ASSAY_API assay_status_t assay_buy(
 	assay_t *assay, const assay_buy_options_t *options, assay_result_t **ret_result);
 
@@ -128,8 +141,9 @@ ASSAY_API assay_status_t assay_buy(
 ASSAY_API assay_status_t assay_post(
 	assay_t *assay, const assay_buy_options_t *options, char ret_request_id[ASSAY_ID_SIZE]);
 /*
- * Waits until the request has ended, at most timeout_ms (negative: without limit). Asks the broker where the request
- * was posted by an earlier process. ASSAY_TIMEOUT: *ret_result, where not NULL, gets the state so far.
+ * Waits until the request has ended, at most timeout_ms (negative: without limit). Asks the broker
+ * where the request was posted by an earlier process. ASSAY_TIMEOUT: *ret_result, where not NULL,
+ * gets the state so far.
  */
 ASSAY_API assay_status_t assay_wait(
 	assay_t *assay, const char *request_id, int32_t timeout_ms, assay_result_t **ret_result);
@@ -139,7 +153,8 @@ ASSAY_API assay_status_t assay_query(
 /* Cancels; after a node was assigned the attempt fee is due. */
 ASSAY_API assay_status_t assay_cancel(assay_t *assay, const char *request_id);
 
-/* What became of a request. Freed with assay_result_free(); everything it gives lives as long as it does. */
+/* What became of a request. Freed with assay_result_free(); everything it gives lives as long as it
+ * does. */
 ASSAY_API void assay_result_free(assay_result_t *result);
 ASSAY_API const char *assay_result_request(const assay_result_t *result);
 /* "SETTLED", "REFUNDED", "LAPSED", or the state on the way. */
@@ -162,17 +177,19 @@ ASSAY_API assay_status_t assay_result_payload(
 ASSAY_API assay_status_t assay_result_bundle(
 	const assay_result_t *result, const uint8_t **ret_bytes, size_t *ret_n);
 /* A measurement's value = mantissa * 10^exponent and unit. ASSAY_USAGE where it is none. */
-ASSAY_API assay_status_t assay_result_measurement(
-	const assay_result_t *result, int64_t *ret_mantissa, int32_t *ret_exponent, const char **ret_unit);
+ASSAY_API assay_status_t assay_result_measurement(const assay_result_t *result,
+	int64_t *ret_mantissa, int32_t *ret_exponent, const char **ret_unit);
 
 /* The i-th state that it went through. False (0) past the end. */
 ASSAY_API int assay_result_moment(
 	const assay_result_t *result, size_t i, const char **ret_state, int64_t *ret_at_ns);
-/* The i-th check of the verdicts: name, "pass", "fail" or "inconclusive", and figures in words. 0 past the end. */
+/* The i-th check of the verdicts: name, "pass", "fail" or "inconclusive", and figures in words. 0
+ * past the end. */
 ASSAY_API int assay_result_check(const assay_result_t *result, size_t i, const char **ret_name,
 	const char **ret_result, const char **ret_detail);
 
-/* Money. operation: 16 random bytes that make a repeated call harmless, or NULL to make them here. */
+/* Money. operation: 16 random bytes that make a repeated call harmless, or NULL to make them here.
+ */
 ASSAY_API assay_status_t assay_deposit(
 	assay_t *assay, const char *asset, int64_t amount_micros, const uint8_t operation[16]);
 
@@ -187,21 +204,23 @@ ASSAY_API assay_status_t assay_balances(
 	assay_t *assay, assay_balance_t *ret_balances, size_t max, size_t *ret_n);
 
 /*
- * Event-driven use: after assay_post() the handle's fd becomes readable when something happened; assay_dispatch() then calls
- * back, in the caller's thread. The fd is an eventfd: poll for POLLIN, do not read it.
+ * Event-driven use: after assay_post() the handle's fd becomes readable when something happened;
+ * assay_dispatch() then calls back, in the caller's thread. The fd is an eventfd: poll for POLLIN,
+ * do not read it.
  */
-typedef void (*assay_callback_t)(void *context, const char *request_id, const char *state, int ended);
+typedef void (*assay_callback_t)(
+	void *context, const char *request_id, const char *state, int ended);
 
 ASSAY_API int assay_fd(const assay_t *assay);
 ASSAY_API void assay_on_change(assay_t *assay, assay_callback_t callback, void *context);
 ASSAY_API assay_status_t assay_dispatch(assay_t *assay);
 
 /*
- * Checks a bundle offline: every signature, link, digest, receipt and the draw, and runs the verifiers' checks again. Needs no
- * market. ASSAY_OK or ASSAY_VERIFY_FAILED; *ret_result (may be NULL) gets what it holds. error: assay_error(NULL).
+ * Checks a bundle offline: every signature, link, digest, receipt and the draw, and runs the
+ * verifiers' checks again. Needs no market. ASSAY_OK or ASSAY_VERIFY_FAILED; *ret_result (may be
+ * NULL) gets what it holds. error: assay_error(NULL).
  */
-ASSAY_API assay_status_t assay_verify(
-	const uint8_t *bundle, size_t n, assay_result_t **ret_result);
+ASSAY_API assay_status_t assay_verify(const uint8_t *bundle, size_t n, assay_result_t **ret_result);
 
 #ifdef __cplusplus
 }
