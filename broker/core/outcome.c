@@ -156,9 +156,11 @@ void outcome_on_outcome(struct turn *t)
 		const struct statement *s = message_find(o, STATEMENT_SETTLEMENT);
 
 		keep_statements(t, slot);
-		note_way(t, slot, &s->body.settlement);
-		if (slot->state != SLOT_LAPSED)
+		/* LAPSED was told as the end; what the escrow held all the same, it gave back. */
+		if (slot->state != SLOT_LAPSED) {
+			note_way(t, slot, &s->body.settlement);
 			slots_set(t, slot, (enum slot_state)state);
+		}
 		slots_end(t, slot);
 		tell_node(t, slot);
 	} else {
