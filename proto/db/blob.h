@@ -2,7 +2,8 @@
 /*
  * Payload files: named by the lower-case hex SHA-256 of their content, in 256 subdirectories by the
  * first two digits. A file under its name is whole, durable and never changes. What a payload
- * means, and how long it is kept, is its owner's business. Functions that can meet a refusal return
+ * means, and how long it is kept, is its owner's business. A store may be used from several threads
+ * at once, a handle from one at a time. Functions that can meet a refusal return
  * 0, a positive enum refusal, or a negative errno; a full disk or quota is -ENOSPC.
  */
 #include "proto/base/refusal.h"
