@@ -1,8 +1,8 @@
 #pragma once
 /*
  * The event log: one event a line, key=value pairs, written with one write(2). Only shells log, and
- *never secrets or media. Values with spaces, quotes, '=', control characters or bytes that are not
- *UTF-8 are quoted and escaped, so a peer's text cannot make a second line or a second key.
+ * never secrets or media. Values with spaces, quotes, '=', control characters or bytes that are not
+ * UTF-8 are quoted and escaped, so a peer's text cannot make a second line or a second key.
  *
  *	logline(LEVEL_INFO, "started", KV_STR("endpoint", endpoint), KV_INT("peers_max", 2000));
  *	-> time=2026-01-02T03:04:05.678Z level=info event=started endpoint=tcp://... peers_max=2000

@@ -5,18 +5,20 @@
  *	assay_result_t *result;
  *	assay_buy_options_t buy = ASSAY_BUY_OPTIONS_INIT;
  *
- *	assay_open(NULL, &assay);                      the market of ASSAY_DIR or of the user's
- *configuration buy.kind = "camera.still"; buy.lat_e7 = 473769000, buy.lon_e7 = 85417000,
- *buy.radius_m = 500; buy.price_max_micros = 200000; assay_buy(assay, &buy, &result); blocks until
- *the money has moved, one way or the other assay_result_payload(result, &bytes, &n);      the
- *photograph, verified
+ *	assay_open(NULL, &assay);	the market of ASSAY_DIR, or of the user's configuration
+ *	buy.kind = "camera.still";
+ *	buy.lat_e7 = 473769000;
+ *	buy.lon_e7 = 85417000;
+ *	buy.radius_m = 500;
+ *	buy.price_max_micros = 200000;
+ *	assay_buy(assay, &buy, &result);	until the money has moved, one way or the other
+ *	assay_result_payload(result, &bytes, &n);	the photograph, verified
  *
  * Every function that can fail returns an assay_status_t; assay_error() has the sentence. The
- *library never exits, aborts, prints, or touches signal handlers. A handle may be used from any
- *thread, by one at a time; its network runs in a thread of its own. Texts are UTF-8 and
- *NUL-terminated; times are nanoseconds UTC; positions WGS 84 in 1e-7 degrees; money is in
- *micro-units of an asset. Option structs begin with their size, so that later versions can add
- *members.
+ * library never exits, prints, or touches signal handlers. A handle may be used from any thread,
+ * by one at a time; its network runs in a thread of its own. Texts are UTF-8 and NUL-terminated;
+ * times are nanoseconds UTC; positions WGS 84 in 1e-7 degrees; money is in micro-units of an
+ * asset. Option structs begin with their size, so that later versions can add members.
  */
 #ifndef ASSAY_ASSAY_H
 #define ASSAY_ASSAY_H
