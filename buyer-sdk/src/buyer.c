@@ -31,6 +31,7 @@ void buyer_result_deinit(struct buyer_result *result)
 	free(result->payload);
 	free(result->account);
 	free(result->nodes);
+	free(result->requests);
 	*result = (struct buyer_result){ 0 };
 }
 
@@ -339,7 +340,8 @@ static void message(struct buyer_step *s)
 		on_bundle(s);
 	else if ((broker || escrow) && type == MESSAGE_REFUSED)
 		on_refused(s);
-	else if ((escrow && type == MESSAGE_ACCOUNT) || (broker && type == MESSAGE_OFFERINGS))
+	else if ((escrow && type == MESSAGE_ACCOUNT) ||
+		 (broker && (type == MESSAGE_OFFERINGS || type == MESSAGE_REQUESTS)))
 		buyer_wallet_message(s);
 }
 

@@ -44,6 +44,7 @@ enum buyer_call_kind {
 	BUYER_CALL_BALANCE = WORK_OWN + 5,
 	BUYER_CALL_HISTORY = WORK_OWN + 6, /* cursor */
 	BUYER_CALL_NODES = WORK_OWN + 7,
+	BUYER_CALL_REQUESTS = WORK_OWN + 8, /* cursor; this identity's own, the newest first */
 };
 
 struct buyer_call {
@@ -64,6 +65,7 @@ enum buyer_result_kind {
 				 is asked again */
 	BUYER_ACCOUNT = 5,
 	BUYER_NODES = 6,
+	BUYER_REQUEST_LIST = 7,
 };
 
 struct buyer_balance {
@@ -107,6 +109,12 @@ struct buyer_nodes {
 	int64_t connected;
 };
 
+struct buyer_requests {
+	struct summary requests[MESSAGE_REQUESTS_MAX];
+	size_t n_requests;
+	int64_t cursor; /* of the next page; 0: there is none */
+};
+
 /* Owned by the caller: free with buyer_result_deinit(). */
 struct buyer_result {
 	enum buyer_result_kind kind;
@@ -132,9 +140,10 @@ struct buyer_result {
 	int64_t accuracy_m;
 	int64_t captured_at_ns;
 	bool logged;
-	/* ACCOUNT, NODES */
+	/* ACCOUNT, NODES, REQUEST_LIST */
 	struct buyer_account *account;
 	struct buyer_nodes *nodes;
+	struct buyer_requests *requests;
 };
 void buyer_result_deinit(struct buyer_result *result);
 

@@ -30,6 +30,8 @@ static enum message_type type_of(enum buyer_call_kind kind)
 		return MESSAGE_HISTORY;
 	case BUYER_CALL_NODES:
 		return MESSAGE_NODES;
+	case BUYER_CALL_REQUESTS:
+		return MESSAGE_QUERY;
 	case BUYER_CALL_POST:
 	case BUYER_CALL_QUERY:
 	case BUYER_CALL_CANCEL:
@@ -37,6 +39,11 @@ static enum message_type type_of(enum buyer_call_kind kind)
 		break;
 	}
 	return MESSAGE_NONE;
+}
+
+static bool asks_broker(enum buyer_call_kind kind)
+{
+	return kind == BUYER_CALL_NODES || kind == BUYER_CALL_REQUESTS;
 }
 
 void buyer_wallet_send(struct buyer_step *s)
@@ -49,7 +56,7 @@ void buyer_wallet_send(struct buyer_step *s)
 		return;
 	}
 
-	const struct did *to = c->kind == BUYER_CALL_NODES ? &b->config.broker : &b->config.escrow;
+	const struct did *to = asks_broker(c->kind) ? &b->config.broker : &b->config.escrow;
 	struct send *send = effects_send(s->fx, to, type_of(c->kind));
 	struct message *m = &send->message;
 
@@ -172,19 +179,33 @@ static void read_offerings(struct buyer_nodes *nodes, const struct opened *opene
 	nodes->connected = opened->message.connected;
 }
 
+static enum message_type answer_to(enum buyer_call_kind kind)
+{
+	return kind == BUYER_CALL_NODES      ? MESSAGE_OFFERINGS
+	       : kind == BUYER_CALL_REQUESTS ? MESSAGE_REQUESTS
+					     : MESSAGE_ACCOUNT;
+}
+
 void buyer_wallet_message(struct buyer_step *s)
 {
 	const struct message *m = &s->event->opened->message;
 	struct wallet_call *c = under_way(s->buyer);
-	bool offerings = m->message == MESSAGE_OFFERINGS;
 
 	if (m->operation.n == 0 && id_is_zero(&m->target) && s->buyer->wallet_owed > 0) {
 		s->buyer->wallet_owed--;
 		return;
 	}
-	if (!c || (c->kind == BUYER_CALL_NODES) != offerings || !names(c, m))
+	if (!c || (int64_t)answer_to(c->kind) != m->message || !names(c, m))
 		return;
-	if (offerings) {
+	if (c->kind == BUYER_CALL_REQUESTS) {
+		c->result.kind = BUYER_REQUEST_LIST;
+		c->result.requests = calloc(1, sizeof(*c->result.requests));
+		if (!c->result.requests)
+			return; /* asked again */
+		memcpy(c->result.requests->requests, m->requests, sizeof(m->requests));
+		c->result.requests->n_requests = m->n_requests;
+		c->result.requests->cursor = m->cursor;
+	} else if (c->kind == BUYER_CALL_NODES) {
 		c->result.kind = BUYER_NODES;
 		c->result.nodes = calloc(1, sizeof(*c->result.nodes));
 		if (!c->result.nodes)

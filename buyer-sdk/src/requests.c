@@ -125,6 +125,11 @@ static bool ended_result(const struct buyer_result *result)
 	return result->ended;
 }
 
+static bool ended_or_refused(const struct buyer_result *result)
+{
+	return result->ended || result->kind == BUYER_REFUSED;
+}
+
 static assay_status_t sign(assay_t *a, const assay_buy_options_t *options, struct buyer_call *call)
 {
 	assay_buy_options_t whole = { 0 };
@@ -363,17 +368,18 @@ assay_status_t assay_cancel(assay_t *assay, const char *request_id)
 	free(call);
 	if (cancel == 0)
 		return handle_status(assay, ASSAY_UNREACHABLE);
-	/* A refusal comes for the call; what became of the request comes for the request. */
-	if (handle_wait(assay, cancel, 0, any_result, &result)) {
-		forget(assay, cancel);
-		return judge(assay, &result, NULL);
-	}
-	if (!handle_wait(assay, number, HANDLE_CALL_MS, any_result, &result)) {
-		forget(assay, cancel);
-		return handle_status(assay, ASSAY_UNREACHABLE);
-	}
+	/* Until it has ended or the cancel was refused: states on the way may be older than it. */
+	bool ended = handle_wait(assay, number, HANDLE_CALL_MS, ended_or_refused, &result);
+
 	forget(assay, cancel);
-	status = result.kind == BUYER_REFUSED ? judge(assay, &result, NULL) : ASSAY_OK;
+	if (!ended)
+		return handle_fail(assay, ASSAY_UNREACHABLE,
+			"The cancel was not answered in time; it may still be taken: ask for the request.");
+	forget(assay, number);
+	if (result.kind == BUYER_REFUSED)
+		return judge(assay, &result, NULL);
+	if (result.kind == BUYER_BUNDLE)
+		status = refused(assay, REFUSED_ALREADY_ENDED, NULL);
 	buyer_result_deinit(&result);
 	return status;
 }
