@@ -1,5 +1,6 @@
 #include "buyer-sdk/cli/cli.h"
 
+#include "buyer-sdk/cli/print.h"
 #include "proto/os/file.h"
 
 #include <ctype.h>
@@ -35,8 +36,10 @@ void cli_help(const struct command *command)
 
 int cli_usage(const struct cli *cli, const char *what, const char *value)
 {
-	fprintf(stderr, "assay %s: %s%s\nTry 'assay %s --help'.\n", cli->command->name, what, value,
-		cli->command->name);
+	char shown[PRINT_TEXT_MAX];
+
+	fprintf(stderr, "assay %s: %s%s\nTry 'assay %s --help'.\n", cli->command->name, what,
+		print_safe(value, shown), cli->command->name);
 	return EXIT_USAGE;
 }
 
@@ -63,7 +66,8 @@ int cli_exit_code(assay_status_t status)
 
 int cli_print_json(json_t *value)
 {
-	int r = value ? json_dumpf(value, stdout, JSON_COMPACT) : -1;
+	/* In ASCII: a stranger's text has no power over a terminal. */
+	int r = value ? json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) : -1;
 
 	json_decref(value);
 	if (r < 0 || putchar('\n') == EOF || fflush(stdout) != 0)
@@ -74,15 +78,17 @@ int cli_print_json(json_t *value)
 int cli_fail(const struct cli *cli, assay_status_t status, const char *sentence)
 {
 	int code = cli_exit_code(status);
+	char shown[PRINT_TEXT_MAX];
 
 	if (!sentence || !*sentence)
 		sentence = assay_status_text(status);
 	if (cli->json)
-		cli_print_json(json_pack("{s:{s:s,s:i,s:s}}", "error", "name",
-			assay_status_name(status), "code", (int)status, "text", sentence));
+		cli_print_json(
+			json_pack("{s:{s:s,s:i,s:s}}", "error", "name", assay_status_name(status),
+				"code", (int)status, "text", print_safe(sentence, shown)));
 	else
 		fprintf(stderr, "assay %s: %s: %s\n", cli->command->name, assay_status_name(status),
-			sentence);
+			print_safe(sentence, shown));
 	return code;
 }
 
