@@ -124,8 +124,24 @@ static int demo_photo(char out[static CLI_PATH_MAX])
 	return -ENOENT;
 }
 
+/* The demonstration's instrument is simulated, and its node says so: evidence of it is synthetic. */
+static int write_node_config(const struct up *up, char path[static CLI_PATH_MAX])
+{
+	json_t *config = json_pack("{s:[{s:s,s:b,s:s}]}", "instruments", "address", up->instrument,
+		"synthetic", 1, "calibration", "none: simulated");
+	char *text = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
+	int r = -ENOMEM;
+
+	if (text && sub_path(up, "node.json", path) == 0)
+		r = file_write_durable(path, SPAN_STR(text), 0600);
+	free(text);
+	json_decref(config);
+	return r;
+}
+
 static int start_demo(struct up *up, void (*say)(const char *what))
 {
+	char config[CLI_PATH_MAX];
 	char node_dir[CLI_PATH_MAX];
 	char escrow[CLI_PATH_MAX];
 	char broker[CLI_PATH_MAX];
@@ -150,11 +166,13 @@ static int start_demo(struct up *up, void (*say)(const char *what))
 		return r;
 	if (sscanf(child->ready, "listening %63s", up->instrument) != 1)
 		return failed("instrument", child, -EBADMSG);
+	r = write_node_config(up, config);
+	if (r < 0)
+		return failed("node", NULL, r);
 	say("starting a node with camera and instrument");
 	r = START(up, "node", "assay-node", &child, "--dir", node_dir, "--market", MARKET_NAME,
 		"--escrow", escrow, "--broker", broker, "--verifier", up->verifier_did, "--camera",
-		up->camera, "--instrument", up->instrument, "--place", DEMO_PLACE, "--price",
-		"0.05", "--json");
+		up->camera, "--config", config, "--place", DEMO_PLACE, "--price", "0.05", "--json");
 	up->camera = NULL;
 	return r < 0 ? r : did_of(child, up->node_did);
 }
