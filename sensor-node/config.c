@@ -278,6 +278,13 @@ int config_option(
 		return take_text(config->broker, sizeof(config->broker), name, text, ret_error);
 	if (strcmp(name, "escrow") == 0)
 		return take_text(config->escrow, sizeof(config->escrow), name, text, ret_error);
+	if (strcmp(name, "captures") == 0) {
+		if (config_decimal(value, 0, &config->captures) < 0 || config->captures < 1 ||
+			config->captures > NODE_CAPTURES_MAX)
+			return wrong(ret_error, "--captures must be a whole number from 1 to %d.",
+				NODE_CAPTURES_MAX);
+		return 0;
+	}
 	return wrong(ret_error, "There is no option \"%s\".", name);
 }
 

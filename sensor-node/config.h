@@ -91,7 +91,7 @@ _must_check_ int config_parse(
 
 /*
  * What an option says: "camera", "instrument" (adds one), "place", "price", "verifier" (adds one),
- * "asset", "broker", "escrow", as the text forms above. 0, or -EINVAL with a sentence.
+ * "asset", "broker", "escrow", "captures", as the text forms above. 0, or -EINVAL with a sentence.
  */
 _must_check_ int config_option(
 	struct config *config, const char *name, const char *value, struct config_error *ret_error);

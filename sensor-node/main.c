@@ -222,6 +222,7 @@ int main(int argc, char **argv)
 			{ "place", false, "LAT,LON where the devices are, in degrees" },
 			{ "price", false, "AMOUNT of one capture, such as 0.05" },
 			{ "asset", false, "CODE of the money (XTS)" },
+			{ "captures", false, "N at once or waiting for the device (8); then it is busy" },
 			{ "verifier", false, "DID whose verdicts are accepted; several times" },
 		},
 		.option = take_option,

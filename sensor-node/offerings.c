@@ -94,4 +94,6 @@ void offerings_build(const struct config *config, const struct did *broker,
 	ret_node->n_refused_words = config->n_refused_words;
 	ret_node->persons_in_view = config->persons_in_view;
 	ret_node->max_captures = (size_t)config->captures;
+	/* What ended is remembered for minutes, so that nothing is done twice. */
+	ret_node->capacity = (size_t)config->captures * OFFERINGS_REMEMBERED;
 }

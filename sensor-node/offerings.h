@@ -3,6 +3,10 @@
 #include "sensor-node/capture.h"
 #include "sensor-node/config.h"
 
+#define OFFERINGS_REMEMBERED 256 /* assignments kept for each capture at once */
+
+static_assert(NODE_CAPTURES_MAX * OFFERINGS_REMEMBERED <= NODE_CAPACITY_MAX, "the core keeps them");
+
 /*
  * Fills the offerings, the limits and devices[i] for offering i: the camera first, then the
  * instruments. camera may be NULL. The spans and texts point into config, which must outlive both;

@@ -130,9 +130,14 @@ static void start(struct node_step *s)
 
 		if (!row->used)
 			continue;
-		if (row->state == NODE_ASSIGNED && row->commit_by_ns > s->event->now_ns &&
-			node->n_capturing < node->config.max_captures)
-			node_assign_capture(s, row);
+		if (row->state == NODE_ASSIGNED && row->commit_by_ns > s->event->now_ns) {
+			if (node->n_capturing < NODE_RESUMES_MAX &&
+				node->n_capturing < node->config.max_captures)
+				node_assign_capture(s, row);
+			else /* at the next ticks: one step's effects are bounded */
+				node_repeat_start(
+					&row->broker, s->event->now_ns, NODE_REPEAT_MIN_NS);
+		}
 		if (row->state == NODE_COMMITTED || row->state == NODE_RECEIPTED)
 			node_repeat_start(&row->escrow, s->event->now_ns, NODE_ASK_MIN_NS);
 		if (row->state == NODE_COMMITTED) {

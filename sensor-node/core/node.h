@@ -20,7 +20,8 @@
 #define NODE_WORDS_MAX         32
 #define NODE_CAPACITY_DEFAULT  1024 /* assignments kept at once */
 #define NODE_CAPACITY_MAX      65536
-#define NODE_CAPTURES_MAX      32 /* captures at once */
+#define NODE_CAPTURES_MAX      256 /* captures at once, or waiting for the device */
+#define NODE_RESUMES_MAX       32 /* of those, begun again in one step after a restart */
 #define NODE_CLAIMS_MAX        512 /* bytes of sealed claims */
 #define NODE_CELL_E7           100000 /* edge of a published cell: 0.01 degrees */
 #define NODE_CELL_RADIUS_M     800 /* covers a cell's corners at the equator */

@@ -277,6 +277,11 @@ void node_evidence_due(struct node_step *s, struct node_row *row)
 		end(s, row);
 		return;
 	}
+	if (row->state == NODE_ASSIGNED && row->broker.next_ns <= now_ns) {
+		node_repeat_stop(&row->broker);
+		if (row->ticket == 0 && s->node->n_capturing < s->node->config.max_captures)
+			node_assign_capture(s, row);
+	}
 	if (row->broker.next_ns <= now_ns) {
 		node_evidence_send(s, row);
 		node_repeat_next(&row->broker, now_ns, NODE_REPEAT_MAX_NS);

@@ -129,8 +129,8 @@ static void test_refused_files(void **state)
 		{ "{\"place\": \"47.12345678,8\"}", "7 digits" },
 		{ "{\"accuracy_m\": -1}", "whole number" },
 		{ "{\"accuracy_m\": 1.0}", "whole number" },
-		{ "{\"captures\": 0}", "1 to 32" },
-		{ "{\"captures\": 33}", "1 to 32" },
+		{ "{\"captures\": 0}", "1 to 256" },
+		{ "{\"captures\": 257}", "1 to 256" },
 		{ "{\"captures\": 99999999999999999999}", "JSON" },
 		{ "{\"persons_in_view\": 0}", "true or false" },
 		{ "{\"verifiers\": \"" DID_A "\"}", "list" },
@@ -240,6 +240,11 @@ static void test_what_is_missing(void **state)
 	assert_int_equal(config_option(&config, "instrument", "meter:2", &error), 0);
 	assert_int_equal(config_check(&config, &error), -EINVAL);
 	assert_non_null(strstr(error.text, "Two instruments"));
+	assert_int_equal(config_option(&config, "captures", "256", &error), 0);
+	assert_int_equal(config.captures, NODE_CAPTURES_MAX);
+	assert_int_equal(config_option(&config, "captures", "257", &error), -EINVAL);
+	assert_int_equal(config_option(&config, "captures", "0", &error), -EINVAL);
+	assert_int_equal(config_option(&config, "captures", "many", &error), -EINVAL);
 	assert_int_equal(config_option(&config, "colour", "red", &error), -EINVAL);
 }
 
