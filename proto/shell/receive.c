@@ -19,6 +19,8 @@ static int from_peer(struct shell *shell, const struct route *route, const struc
 	int64_t type = shell->opened.message.message;
 	int low;
 
+	if (type < SHELL_TYPES_MAX)
+		shell->counts.received_types[type]++;
 	if (type == MESSAGE_PING) {
 		send_begin(shell, MESSAGE_PONG)->reply_to = shell->opened.message.number;
 		return send_reply(shell, route);

@@ -108,8 +108,9 @@ static int queue(struct shell *shell, const struct route *route, struct message 
 			KV_STR("type", message_type_name(message->message)));
 		return 0;
 	}
-	shell->outs[shell->n_outs++] =
-		(struct out){ .route = *route, .offset = shell->n_out_bytes, .n = out.n };
+	shell->outs[shell->n_outs++] = (struct out){
+		.route = *route, .offset = shell->n_out_bytes, .n = out.n, .type = message->message
+	};
 	shell->n_out_bytes += out.n;
 	return 0;
 }
@@ -277,12 +278,15 @@ void send_flush(struct shell *shell)
 		int r = deliver(
 			shell, &out->route, SPAN(shell->out_bytes + out->offset, out->n), now);
 
-		if (r == 0)
+		if (r == 0) {
 			shell->counts.sent++;
-		else if (r == -EHOSTUNREACH)
+			if (out->type < SHELL_TYPES_MAX)
+				shell->counts.sent_types[out->type]++;
+		} else if (r == -EHOSTUNREACH) {
 			shell->counts.dropped_absent++;
-		else
+		} else {
 			shell->counts.dropped_full++;
+		}
 	}
 	shell->n_outs = 0;
 	shell->n_out_bytes = 0;

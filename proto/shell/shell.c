@@ -125,6 +125,9 @@ static int close_batch(struct shell *shell)
 	struct event seal = { .type = EVENT_SEAL };
 	int r = shell->batch_events > 0 ? shell_step(shell, &seal) : 0;
 
+	if (shell->o.db && db_in_transaction(shell->o.db) &&
+		(shell->n_outs > 0 || shell->started.n > 0))
+		shell->counts.commits_awaited++;
 	if (r == 0)
 		r = store_commit(shell);
 	if (r < 0)

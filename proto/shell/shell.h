@@ -40,6 +40,7 @@
 #define SHELL_WAIT_MAX_NS    NS_PER_S /* the loop looks at its clocks at least this often */
 #define SHELL_DISK_RESERVE   (UINT64_C(8) << 20) /* bytes free, below which nothing new is taken */
 #define SHELL_PATH_MAX       512
+#define SHELL_TYPES_MAX      72 /* message types that are counted one by one */
 #define SHELL_EXIT_DISK_FULL 75 /* EX_TEMPFAIL: free some space, then start again */
 
 struct shell;
@@ -129,6 +130,9 @@ struct shell_counts {
 	uint64_t pulls;
 	uint64_t chunks; /* served */
 	uint64_t batch_largest; /* messages in one batch */
+	uint64_t commits_awaited; /* commits for which messages or works had to wait */
+	uint64_t received_types[SHELL_TYPES_MAX]; /* by enum message_type, well-formed ones */
+	uint64_t sent_types[SHELL_TYPES_MAX];
 };
 
 struct shell_counts shell_counts(const struct shell *shell);

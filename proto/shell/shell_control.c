@@ -139,6 +139,21 @@ static uint64_t resident_bytes(void)
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* ,"NAME":{"ASSIGN":1,...} with the types that there were. */
+static void add_types(struct buf *out, const char *name, const uint64_t counts[SHELL_TYPES_MAX])
+{
+	bool first = true;
+
+	buf_printf(out, ",\"%s\":{", name);
+	for (int64_t i = 0; i < SHELL_TYPES_MAX; i++)
+		if (counts[i] > 0) {
+			buf_printf(out, "%s\"%s\":%" PRIu64, first ? "" : ",", message_type_name(i),
+				counts[i]);
+			first = false;
+		}
+	buf_str(out, "}");
+}
+
 static void stats(struct shell *shell, struct control *c)
 {
 	const struct shell_counts *n = &shell->counts;
@@ -152,6 +167,7 @@ static void stats(struct shell *shell, struct control *c)
 		{ "batches", n->batches },
 		{ "events", n->events },
 		{ "commits", shell->o.db ? db_commits(shell->o.db) : 0 },
+		{ "commits_awaited", n->commits_awaited },
 		{ "received", n->received },
 		{ "sent", n->sent },
 		{ "refused", n->refused },
@@ -178,6 +194,8 @@ static void stats(struct shell *shell, struct control *c)
 	for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
 		buf_printf(&out, "%c\"%s\":%" PRIu64, i == 0 ? '{' : ',', figures[i].name,
 			figures[i].value);
+	add_types(&out, "received_types", n->received_types);
+	add_types(&out, "sent_types", n->sent_types);
 	buf_str(&out, "}");
 	room[out.n] = '\0';
 	answer(c, room);

@@ -91,6 +91,7 @@ struct out {
 	struct route route;
 	size_t offset;
 	size_t n;
+	int64_t type; /* enum message_type */
 };
 
 /* A piece of work to start after the commit, or a result to take. */
