@@ -1,6 +1,7 @@
 #include "proto/core/rules.h"
 
 #include "proto/base/money.h"
+#include "proto/core/purpose.h"
 
 #include <math.h>
 
@@ -45,50 +46,6 @@ static bool pool_has_duplicates(const struct request *r)
 	return false;
 }
 
-/* ASCII alone: the words that are looked for are English, and no locale may change the answer. */
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
-}
-
-static bool is_letter(uint8_t c)
-{
-	return lower(c) >= 'a' && lower(c) <= 'z';
-}
-
-/* A word that stands alone in text, whatever its case. */
-static bool has_word(struct span text, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i + n <= text.n; i++) {
-		size_t k = 0;
-
-		while (k < n && lower(text.p[i + k]) == (uint8_t)word[k])
-			k++;
-		if (k == n && (i == 0 || !is_letter(text.p[i - 1])) &&
-			(i + n == text.n || !is_letter(text.p[i + n])))
-			return true;
-	}
-	return false;
-}
-
-/* Rule 10: a purpose that says so is refused outright; what it hides is for the node's operator. */
-static bool tracks_person(struct span purpose)
-{
-	static const char *const verbs[] = { "find", "follow", "identify", "track", "locate",
-		"stalk", "recognise", "recognize", "watch" };
-	static const char *const objects[] = { "person", "people", "man", "woman", "child", "him",
-		"her", "face", "faces", "neighbour", "neighbor", "wife", "husband", "girlfriend",
-		"boyfriend" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		for (size_t j = 0; j < ARRAY_SIZE(objects); j++)
-			if (has_word(purpose, verbs[i]) && has_word(purpose, objects[j]))
-				return true;
-	return false;
-}
-
 static enum refusal check_times(const struct request *r, int64_t now_ns)
 {
 	int64_t attempt_ms = r->t_commit_ms + r->t_deliver_ms + r->t_verify_ms + r->t_dispute_ms;
@@ -102,7 +59,8 @@ static enum refusal check_times(const struct request *r, int64_t now_ns)
 		return REFUSED_REQUEST_FROM_FUTURE;
 	if (r->c.expires_ns > now_ns + REQUEST_HORIZON_NS)
 		return REFUSED_REQUEST_TOO_FAR;
-	if ((r->c.expires_ns - r->c.at_ns) / NS_PER_MS < least_ms + 2 * 5 * 1000)
+	if ((r->c.expires_ns - r->c.at_ns) / NS_PER_MS < least_ms + 2 * 5 * 1000 ||
+		(r->c.expires_ns - now_ns) / NS_PER_MS < least_ms - r->t_fund_ms)
 		return REFUSED_HOLD_TOO_SHORT;
 	if (r->window.present &&
 		(r->window.from_ns >= r->window.to_ns || r->window.to_ns <= now_ns))
@@ -177,7 +135,7 @@ enum refusal rules_request(const struct statement *request, struct span market,
 	if (r->panel_k > r->panel_n || pool_has_duplicates(r) ||
 		(int64_t)r->n_pool < r->panel_n * (r->t_dispute_ms > 0 ? 2 : 1))
 		return REFUSED_POOL_TOO_SMALL;
-	if (tracks_person(r->purpose))
+	if (purpose_tracks_person(r->purpose))
 		return REFUSED_PERSON_TRACKING;
 	return check_served(r);
 }
