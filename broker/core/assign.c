@@ -1,6 +1,7 @@
 #include "broker/core/internal.h"
 
 #include "proto/base/sha256.h"
+#include "proto/seal/seal.h"
 
 void assign_send(struct turn *t, struct slot *slot)
 {
@@ -86,24 +87,53 @@ void assign_on_decline(struct turn *t)
 	time_next_attempt(t, slot);
 }
 
-static enum refusal check_evidence(
-	const struct slot *slot, const struct evidence *e, int64_t now_ns)
+/* The ciphertext, here or to come, must be the one that the evidence names. */
+static enum refusal check_payload(
+	const struct turn *t, const struct slot *slot, const struct payload *p)
 {
+	const struct message *m = &t->event->opened->message;
+	uint32_t other = idmap_get(&t->b->by_payload, p->cipher_digest.b);
+	int64_t size = m->blob.n > 0 ? (int64_t)m->blob.n : m->size;
+
+	if (p->size <= 0 || p->size > PAYLOAD_MAX || m->blob.n > PAYLOAD_INLINE_MAX ||
+		size != (int64_t)seal_size((size_t)p->size))
+		return REFUSED_PAYLOAD_SIZE;
+	if (m->blob.n > 0) {
+		struct id digest = SHA256(m->blob);
+
+		if (!id_eq(&digest, &p->cipher_digest))
+			return REFUSED_PAYLOAD_DIGEST;
+	}
+	/* Sealed under a fresh key and bound to its assignment, so never the same for two. */
+	if (other != IDMAP_NONE && other != slots_index(t->b, slot))
+		return REFUSED_SEEN_BEFORE;
+	return REFUSED_NOT;
+}
+
+static enum refusal check_evidence(
+	const struct turn *t, const struct slot *slot, const struct evidence *e)
+{
+	if (!span_eq(e->c.market, t->b->config.author.market))
+		return REFUSED_STATEMENT_MARKET;
+	if (!id_is_zero(&slot->links[LINK_EVIDENCE]) &&
+		id_eq(&e->assignment, &slot->links[LINK_ASSIGNMENT]))
+		return REFUSED_EVIDENCE_TWICE;
 	if (!id_eq(&e->assignment, &slot->links[LINK_ASSIGNMENT]))
 		return REFUSED_EVIDENCE_MISMATCH;
 	if (!id_eq(&e->challenge, &slot->links[LINK_CHALLENGE]))
 		return REFUSED_CHALLENGE_WRONG;
-	if (slot->state != SLOT_ASSIGNED || now_ns > slot->commit_by_ns)
+	if (slot->state != SLOT_ASSIGNED || t->event->now_ns > slot->commit_by_ns)
 		return REFUSED_EVIDENCE_LATE;
-	if (e->payload.size > PAYLOAD_MAX || e->payload.size <= 0)
-		return REFUSED_PAYLOAD_SIZE;
-	return REFUSED_NOT;
+	return check_payload(t, slot, &e->payload);
 }
 
 void assign_pull(struct turn *t, struct slot *slot)
 {
-	struct work_pull *pull = effects_work(
-		t->fx, WORK_PULL, slots_index(t->b, slot), sizeof(struct work_pull));
+	/* Numbered, so that what ends late is not taken for another pull's end. */
+	slot->pull = ++t->b->pulls ? t->b->pulls : ++t->b->pulls;
+
+	struct work_pull *pull = effects_work(t->fx, WORK_PULL,
+		(uint64_t)slot->pull << 32 | slots_index(t->b, slot), sizeof(struct work_pull));
 
 	*pull = (struct work_pull){
 		.from = slot->node,
@@ -111,7 +141,6 @@ void assign_pull(struct turn *t, struct slot *slot)
 		.digest = slot->links[LINK_PAYLOAD],
 		.size = slot->payload_size,
 	};
-	slot->pulling = true;
 }
 
 void assign_payload_done(struct turn *t, struct slot *slot)
@@ -121,14 +150,16 @@ void assign_payload_done(struct turn *t, struct slot *slot)
 	struct id leaf = entry_leaf(&entry);
 	uint64_t index;
 
-	/* A full batch cannot be: the shell gathers fewer events than LOG_BATCH_MAX before it
-	 * seals. */
+	/* The batch is never full: it is sealed below. */
 	if (!slots_move(t, slot, SLOT_ON_PAYLOAD) || log_append(&b->log, &leaf, &index) < 0) {
 		t->fx->overflow = true;
 		return;
 	}
-	b->pending[b->n_pending++] = (struct pending){ .slot = slots_index(b, slot),
-		.index = index };
+	b->pending[b->n_pending++] = (struct pending){
+		.slot = slots_index(b, slot),
+		.index = index,
+		.evidence = slot->links[LINK_EVIDENCE],
+	};
 
 	struct row *row = effects_put(t->fx, BROKER_TABLE_ENTRY, PUT_INSERT);
 
@@ -139,6 +170,8 @@ void assign_payload_done(struct turn *t, struct slot *slot)
 	slot->submitting = true;
 	slots_repeat(t, slot, BROKER_RETRY_FIRST_NS);
 	slots_time(b, slot);
+	if (b->n_pending == BROKER_SEAL_MAX)
+		seal_batch(t);
 }
 
 static void take_evidence(struct turn *t, struct slot *slot, const struct statement *s)
@@ -174,7 +207,6 @@ static void take_evidence(struct turn *t, struct slot *slot, const struct statem
 void assign_on_evidence(struct turn *t)
 {
 	const struct statement *s = message_find(t->event->opened, STATEMENT_EVIDENCE);
-	const struct message *m = &t->event->opened->message;
 
 	if (!s) {
 		effects_refuse(t->fx, t->event, REFUSED_MESSAGE_SHAPE, NULL);
@@ -192,19 +224,8 @@ void assign_on_evidence(struct turn *t)
 		return;
 	}
 
-	enum refusal refusal = REFUSED_NOT;
-	struct id digest = SHA256(m->blob);
+	enum refusal refusal = check_evidence(t, slot, e);
 
-	if (!id_is_zero(&slot->links[LINK_EVIDENCE]) &&
-		id_eq(&e->assignment, &slot->links[LINK_ASSIGNMENT]))
-		refusal = REFUSED_EVIDENCE_TWICE;
-	else
-		refusal = check_evidence(slot, e, t->event->now_ns);
-	if (refusal == REFUSED_NOT && m->blob.n > 0 && !id_eq(&digest, &e->payload.cipher_digest))
-		refusal = REFUSED_PAYLOAD_DIGEST;
-	if (refusal == REFUSED_NOT && m->blob.n == 0 &&
-		(m->size <= 0 || m->size > PAYLOAD_MAX + (1 << 20)))
-		refusal = REFUSED_PAYLOAD_SIZE;
 	if (refusal != REFUSED_NOT) {
 		effects_refuse(t->fx, t->event, refusal, NULL);
 		t->fx->v[t->fx->n - 1].send->message.target = s->id;

@@ -1,6 +1,7 @@
 #include "broker/core/internal.h"
 
 #include "proto/base/text.h"
+#include "proto/tlog/checkpoint.h"
 
 #include <stdlib.h>
 
@@ -33,17 +34,23 @@ static int init_tables(struct broker *b)
 	memcpy(&secret, b->config.author.signer.secret_key, sizeof(secret));
 	b->slots = calloc(b->n_slots, sizeof(*b->slots));
 	b->free_slots = calloc(b->n_slots, sizeof(*b->free_slots));
+	b->buyers = calloc(b->n_slots, sizeof(*b->buyers));
+	b->free_buyers = calloc(b->n_slots, sizeof(*b->free_buyers));
 	b->offers = calloc(b->n_offers, sizeof(*b->offers));
 	b->free_offers = calloc(b->n_offers, sizeof(*b->free_offers));
 	b->match = match_new((uint32_t)b->n_offers);
-	if (!b->slots || !b->free_slots || !b->offers || !b->free_offers || !b->match ||
+	if (!b->slots || !b->free_slots || !b->buyers || !b->free_buyers || !b->offers ||
+		!b->free_offers || !b->match ||
 		idmap_init(&b->by_request, b->n_slots, secret) < 0 ||
 		idmap_init(&b->by_payload, b->n_slots, secret) < 0 ||
+		idmap_init(&b->by_buyer, b->n_slots, secret) < 0 ||
 		idmap_init(&b->by_node, b->n_offers, secret) < 0 ||
 		heap_init(&b->timers, b->n_slots) < 0)
 		return -ENOMEM;
 	for (size_t i = b->n_slots; i-- > 0;)
-		b->free_slots[b->n_free++] = (uint32_t)i;
+		b->free_slots[b->n_free++] = b->free_buyers[b->n_free_buyers++] = (uint32_t)i;
+	b->ended_first = BROKER_NONE;
+	b->ended_last = BROKER_NONE;
 	for (size_t i = b->n_offers; i-- > 0;)
 		b->free_offers[b->n_free_offers++] = (uint32_t)i;
 	return 0;
@@ -78,19 +85,21 @@ void broker_free(struct broker *broker)
 	if (!broker)
 		return;
 	for (size_t i = 0; broker->slots && i < broker->n_slots; i++)
-		if (broker->slots[i].used && broker->by_request.slots && broker->by_payload.slots &&
-			broker->timers.place)
+		if (broker->slots[i].used)
 			slots_drop(broker, &broker->slots[i]);
 	for (size_t i = 0; broker->offers && i < broker->n_offers; i++)
 		free(broker->offers[i].bytes);
 	free(broker->slots);
 	free(broker->free_slots);
+	free(broker->buyers);
+	free(broker->free_buyers);
 	free(broker->offers);
 	free(broker->free_offers);
 	if (broker->match)
 		match_free(broker->match);
 	idmap_deinit(&broker->by_request);
 	idmap_deinit(&broker->by_payload);
+	idmap_deinit(&broker->by_buyer);
 	idmap_deinit(&broker->by_node);
 	heap_deinit(&broker->timers);
 	free(broker);
@@ -105,9 +114,25 @@ struct broker_counts broker_counts(const struct broker *broker)
 		.log_size = broker->log.size,
 	};
 
-	for (size_t i = 0; i < broker->n_offers; i++)
+	for (size_t i = 0; i < broker->offers_top; i++)
 		counts.connected_nodes += broker->offers[i].used && broker->offers[i].connected;
 	return counts;
+}
+
+/* Whether the newest checkpoint, which we signed, is about the tree that was loaded. */
+static bool checkpoint_fits(struct broker *b)
+{
+	struct span text = SPAN(b->checkpoint, b->checkpoint_n);
+	const uint8_t *end = memmem(text.p, text.n, "\n\n", 2);
+	struct checkpoint checkpoint;
+	struct id root;
+
+	if (!end || checkpoint_parse(SPAN(text.p, (size_t)(end - text.p) + 1), &checkpoint) !=
+			    REFUSED_NOT)
+		return false;
+	log_seal(&b->log);
+	root = log_root(&b->log);
+	return checkpoint.size == log_size(&b->log) && id_eq(&checkpoint.root, &root);
 }
 
 static int load_log(struct broker *b, const struct row *row)
@@ -117,7 +142,7 @@ static int load_log(struct broker *b, const struct row *row)
 		return -EBADMSG;
 	b->checkpoint_n = row->cells[2].b.n;
 	memcpy(b->checkpoint, row->cells[2].b.p, b->checkpoint_n);
-	return 0;
+	return checkpoint_fits(b) ? 0 : -EBADMSG;
 }
 
 static int broker_load(void *core, const struct row *row)
@@ -156,7 +181,7 @@ static void on_start(struct turn *t)
 	for (size_t i = 0; i < b->n_slots; i++) {
 		struct slot *slot = &b->slots[i];
 
-		if (!slot->used || !slot->open)
+		if (!slot->used || (!slot->open && !slot->closing))
 			continue;
 		slot->retry_ns = BROKER_RETRY_FIRST_NS;
 		slot->retry_at_ns = t->event->now_ns;
@@ -234,11 +259,13 @@ static void on_work(struct turn *t)
 {
 	const struct work_result *work = t->event->work;
 	struct broker *b = t->b;
-	struct slot *slot = work->ticket < b->n_slots ? &b->slots[work->ticket] : NULL;
+	uint32_t at = (uint32_t)work->ticket;
+	struct slot *slot = at < b->n_slots ? &b->slots[at] : NULL;
 
-	if (work->kind != WORK_PULL || !slot || !slot->used || !slot->pulling)
+	/* The slot may be another request's by now: the number tells. */
+	if (work->kind != WORK_PULL || !slot || slot->pull == 0 || slot->pull != work->ticket >> 32)
 		return;
-	slot->pulling = false;
+	slot->pull = 0;
 	if (slot->state != SLOT_COMMITTED)
 		return;
 	if (work->status == 0 && work->refusal == REFUSED_NOT &&
@@ -271,7 +298,7 @@ static void broker_step(void *core, const struct event *event, struct effects *f
 	case EVENT_LOST:
 		/* The same identity may come and go as a buyer while its node works. */
 		if (event->role == ROLE_NODE)
-			offers_connected(t.b, &event->from, event->type == EVENT_CONNECTED);
+			offers_connected(&t, &event->from, event->type == EVENT_CONNECTED);
 		return;
 	case EVENT_WORK:
 		on_work(&t);
@@ -301,13 +328,18 @@ static void broker_check(const void *core)
 		used++;
 		open += slot->open != NULL;
 		assert(idmap_get(&b->by_request, slot->request.b) == i);
+		assert(did_eq(&b->buyers[slot->buyer_at].did, &slot->buyer));
+		assert(slot->older == BROKER_NONE || b->slots[slot->older].order < slot->order);
+		assert(slot->newer == BROKER_NONE ? b->buyers[slot->buyer_at].newest == i
+						  : b->slots[slot->newer].older == i);
+		assert(!slot->closing || slot->retry_at_ns != INT64_MAX);
+		assert(slot->ended == (!slot->open && !slot->closing));
 		if (!slot->open) {
 			assert(slot_ended(slot->state));
 			continue;
 		}
-		assert(!slot->closing || slot->retry_at_ns != INT64_MAX);
 		assert(slot->deadline_ns != INT64_MAX || slot->retry_at_ns != INT64_MAX ||
-			slot->pulling);
+			slot->pull != 0);
 		if (slot->state == SLOT_ASSIGNED || slot->state == SLOT_COMMITTED ||
 			slot->state == SLOT_VERIFYING) {
 			assert(!id_is_zero(&slot->links[LINK_HOLD]));

@@ -5,8 +5,10 @@
  * and checkpoint) is taken when it opens, bounded by the table and REQUEST_BYTES_MAX.
  *
  * Invariants (broker_ops.check):
- * 1. The map of requests and the slots agree; each used slot stands in it once.
- * 2. An open slot has its request's bytes; its deadline or retry stands in the heap.
+ * 1. The map of requests and the slots agree; each used slot stands in it once, and in its buyer's
+ *    list once.
+ * 2. An open slot has its request's bytes; its deadline or retry stands in the heap. A slot that
+ *    has ended and is not closing stands in the list of those that may be forgotten.
  * 3. From ASSIGNED on a slot has hold and assignment; from VERIFYING on it has evidence and
  * receipt.
  * 4. The log's size is the number of receipts ever given, and never shrinks.
@@ -29,8 +31,10 @@
 #define MATCH_CELL_SLACK_M 800u
 #define BROKER_ORIGIN_MAX  80
 #define SLOT_VERDICTS_MAX  (2 * PANEL_MAX)
-
-enum { BROKER_WORK_TICKET_SLOT = 1 };
+/* Leaves after which the log's batch is sealed within the step: three effects each, and those of
+ * the step itself, stay within EFFECTS_MAX. */
+#define BROKER_SEAL_MAX 24
+#define BROKER_NONE     UINT32_MAX /* no index */
 
 /* Statements of a slot, by what they are; the row keeps them in this order. */
 enum link {
@@ -66,11 +70,17 @@ struct slot {
 	bool submitting; /* SUBMISSION likewise */
 	bool payload_inline; /* in the payload table, else a file */
 	bool cancel_wanted;
-	bool pulling;
+	bool ended; /* stands in the list of ended slots */
 	bool funding; /* FUND waits for its answer */
 	enum slot_state state;
 	uint8_t basis; /* enum basis of the CLOSE */
 	uint16_t refusal; /* why it ended, or what hinders it */
+	uint32_t pull; /* the pull under way, by its number; 0: none */
+	uint32_t buyer_at; /* in buyers */
+	uint32_t older; /* of the same buyer, by order */
+	uint32_t newer;
+	uint32_t ended_before; /* in the order in which they ended */
+	uint32_t ended_after;
 	int64_t attempt;
 	int64_t price_micros;
 	int64_t order; /* sequence of posting */
@@ -112,10 +122,19 @@ struct offer {
 	uint32_t next; /* of the same node, or IDMAP_NONE */
 };
 
+/* Who has requests here: dropped with the last of them. */
+struct buyer_of {
+	struct did did;
+	uint32_t newest; /* slot, by order */
+	uint32_t n; /* slots */
+	uint32_t n_open;
+};
+
 /* A leaf of the open batch. */
 struct pending {
 	uint32_t slot;
 	uint64_t index;
+	struct id evidence;
 };
 
 struct broker {
@@ -132,11 +151,19 @@ struct broker {
 	struct heap timers;
 	uint32_t *free_slots; /* stack */
 	size_t n_free;
-	uint32_t oldest_hint;
+	uint32_t ended_first;
+	uint32_t ended_last;
 	int64_t order;
+	uint32_t pulls; /* number of the last pull */
+
+	struct buyer_of *buyers; /* as many as slots */
+	struct idmap by_buyer;
+	uint32_t *free_buyers;
+	size_t n_free_buyers;
 
 	struct offer *offers;
 	size_t n_offers; /* capacity */
+	size_t offers_top; /* none beyond this index was ever used */
 	size_t n_offers_used;
 	struct idmap by_node; /* first offer of a node */
 	uint32_t *free_offers;
@@ -145,7 +172,7 @@ struct broker {
 	uint64_t uses;
 
 	struct log log;
-	struct pending pending[LOG_BATCH_MAX];
+	struct pending pending[BROKER_SEAL_MAX];
 	size_t n_pending;
 	uint8_t checkpoint[1024]; /* the newest, a signed note */
 	size_t checkpoint_n;
@@ -161,10 +188,16 @@ struct turn {
 
 /* slots.c: the table of slots. */
 struct slot *slots_find(struct broker *b, const struct id *request);
-struct slot *slots_add(struct broker *b, const struct id *request);
+/* A free slot for the request, if need be that of the request which ended first; NULL where all are
+ * open. */
+struct slot *slots_add(struct broker *b, const struct id *request, const struct did *buyer);
+/* Puts it into its buyer's list by its order, which stands from then on. */
+void slots_order(struct broker *b, struct slot *slot, int64_t order);
 void slots_drop(struct broker *b, struct slot *slot);
+/* The buyer's slots, or NULL where there are none. */
+const struct buyer_of *slots_of(const struct broker *b, const struct did *buyer);
 uint32_t slots_index(const struct broker *b, const struct slot *slot);
-_must_check_ bool slots_open_part(struct slot *slot, struct span request_bytes);
+_must_check_ bool slots_open_part(struct broker *b, struct slot *slot, struct span request_bytes);
 /* Notes whose payload that digest is, so that it can be fetched. */
 void slots_set_payload(struct broker *b, struct slot *slot, const struct id *digest);
 /* Sets the heap from deadline and retry. */
@@ -176,7 +209,14 @@ _must_check_ bool slots_move(struct turn *t, struct slot *slot, enum slot_event 
 void slots_set(struct turn *t, struct slot *slot, enum slot_state state);
 /* Begins to repeat something, the first time after first_ns. */
 void slots_repeat(struct turn *t, struct slot *slot, int64_t first_ns);
+/* Nothing is asked or waited for any more: the slot may be forgotten. */
 void slots_end(struct turn *t, struct slot *slot);
+/* The same for a slot that was loaded. */
+void slots_ended(struct broker *b, struct slot *slot);
+/* A slot that had ended has something to close. */
+void slots_reopen(struct broker *b, struct slot *slot);
+/* A receipt of an earlier attempt goes. */
+void slots_forget_receipt(struct turn *t, struct slot *slot);
 
 /* slot_row.c: a slot to its row and back. */
 void slot_row_put(struct turn *t, const struct slot *slot);
@@ -187,7 +227,7 @@ _must_check_ int slot_row_load_receipt(struct broker *b, const struct row *row);
 /* offers.c: offerings and which of them fits. */
 void offers_on_offer(struct turn *t);
 void offers_on_nodes(struct turn *t);
-void offers_connected(struct broker *b, const struct did *node, bool connected);
+void offers_connected(struct turn *t, const struct did *node, bool connected);
 _must_check_ int offers_load(struct broker *b, const struct row *row);
 /* The best offering for the slot's request that was not tried yet, or NULL. */
 struct offer *offers_match(struct broker *b, const struct slot *slot, int64_t now_ns);
@@ -197,7 +237,9 @@ void post_on_request(struct turn *t);
 void post_on_funded(struct turn *t);
 void post_on_cancel(struct turn *t);
 void post_fund(struct turn *t, struct slot *slot);
-/* Looks for the next node, or for the first one. */
+/* Asks for the money, with the best node where there is one. */
+void post_first(struct turn *t, struct slot *slot);
+/* Looks for the next node. */
 void post_next(struct turn *t, struct slot *slot);
 /* Asks the escrow to end it. */
 void post_close(struct turn *t, struct slot *slot, enum basis basis);

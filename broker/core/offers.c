@@ -85,42 +85,29 @@ static struct offer *add_offer(struct broker *b, const struct did *node)
 		b->free_offers[b->n_free_offers++] = at;
 		return NULL;
 	}
+	b->offers_top = MAX(b->offers_top, (size_t)at + 1);
 	b->offers[at] = (struct offer){ .used = true, .node = *node, .next = first };
 	b->n_offers_used++;
 	return &b->offers[at];
 }
 
-/* Adds or replaces; the match index follows. */
-static enum refusal store_offer(struct broker *b, struct span bytes, const struct did *node,
-	const struct offering *offering, bool connected)
+static enum refusal first_revision(struct broker *b, const struct statement *s)
 {
-	size_t n;
-	struct offer *offer = find_offer(b, node, offering->kind, &n);
+	const struct offering *o = &s->body.offering;
+	const struct match_offering m = {
+		.kind = o->kind,
+		.lat_e7 = (int32_t)o->cell.lat_e7,
+		.lon_e7 = (int32_t)o->cell.lon_e7,
+		.price_micros = o->price_micros,
+	};
+	struct offer *offer = add_offer(b, &s->issuer);
 
-	if (offer && offering->revision < offer->offering.revision)
-		return REFUSED_STATEMENT_EXPIRED;
-	if (!offer && n >= BROKER_NODE_OFFERINGS_MAX)
-		return REFUSED_TOO_MANY_REQUESTS;
-	if (offer)
-		(void)match_remove(
-			b->match, offer_index(b, offer)); /* ignored: it may be out already */
-	else
-		offer = add_offer(b, node);
 	if (!offer)
 		return REFUSED_PEER_LIMIT;
-	if (!set_statement(offer, bytes)) {
+	if (!set_statement(offer, s->bytes)) {
 		take_out(b, offer);
 		return REFUSED_PEER_LIMIT;
 	}
-	offer->connected = connected;
-
-	const struct match_offering m = {
-		.kind = offer->offering.kind,
-		.lat_e7 = (int32_t)offer->offering.cell.lat_e7,
-		.lon_e7 = (int32_t)offer->offering.cell.lon_e7,
-		.price_micros = offer->offering.price_micros,
-	};
-
 	if (match_insert(b->match, offer_index(b, offer), &m) < 0) {
 		take_out(b, offer);
 		return REFUSED_KIND_UNKNOWN;
@@ -128,21 +115,83 @@ static enum refusal store_offer(struct broker *b, struct span bytes, const struc
 	return REFUSED_NOT;
 }
 
-/* Requests that wait for a node look again at the next tick. */
-static void wake_open(struct turn *t)
+/* Adds or replaces; the match index follows, and what is refused leaves the older one as it was. */
+static enum refusal store_offer(struct broker *b, const struct statement *s)
+{
+	const struct offering *o = &s->body.offering;
+	size_t n;
+	struct offer *offer = find_offer(b, &s->issuer, o->kind, &n);
+
+	if (o->price_micros <= 0)
+		return REFUSED_PRICE_NOT_POSITIVE;
+	if (!offer)
+		return n < BROKER_NODE_OFFERINGS_MAX ? first_revision(b, s)
+						     : REFUSED_TOO_MANY_REQUESTS;
+	if (o->revision < offer->offering.revision)
+		return REFUSED_STATEMENT_EXPIRED;
+	if (o->revision == offer->offering.revision)
+		return REFUSED_EXISTS_WITH_DIFFERENT_CONTENT;
+	if (!set_statement(offer, s->bytes))
+		return REFUSED_PEER_LIMIT;
+	/* It keeps its turn: a new revision is no way to the head of the queue. */
+	if (match_update(b->match, offer_index(b, offer), (int32_t)o->cell.lat_e7,
+		    (int32_t)o->cell.lon_e7, o->price_micros) < 0)
+		abort(); /* place and price are within the statement's limits, which are match's */
+	return REFUSED_NOT;
+}
+
+/* The node serves what the slot waits for. */
+static bool serves(
+	const struct broker *b, const struct did *node, const struct slot *slot, int64_t now_ns)
+{
+	for (uint32_t i = first_of(b, node); i != IDMAP_NONE; i = b->offers[i].next)
+		if (rules_offering(&b->offers[i].offering, &slot->open->request, now_ns) ==
+			REFUSED_NOT)
+			return true;
+	return false;
+}
+
+/* Requests that wait for such a node look again at the next tick. */
+static void wake_open(struct turn *t, const struct did *node)
 {
 	struct broker *b = t->b;
 
-	/* The heap's entries are the open slots alone, so this is bounded by them. */
+	/* The heap's entries are the open slots alone, so this is bounded by them; an earlier time
+	 * moves an entry towards the front, so none is passed over. */
 	for (size_t i = 0; i < b->timers.n; i++) {
 		struct slot *slot = &b->slots[b->timers.entries[i].index];
 
 		if (slot->state == SLOT_OPEN && !slot->funding &&
-			slot->retry_at_ns > t->event->now_ns) {
+			slot->retry_at_ns > t->event->now_ns &&
+			serves(b, node, slot, t->event->now_ns)) {
 			slot->retry_at_ns = t->event->now_ns;
 			slots_time(b, slot);
 		}
 	}
+}
+
+static void set_connected(struct broker *b, const struct did *node, bool connected)
+{
+	for (uint32_t i = first_of(b, node); i != IDMAP_NONE; i = b->offers[i].next)
+		b->offers[i].connected = connected;
+}
+
+void offers_connected(struct turn *t, const struct did *node, bool connected)
+{
+	set_connected(t->b, node, connected);
+	if (connected)
+		wake_open(t, node);
+}
+
+static void put_offering(struct turn *t, const struct statement *s)
+{
+	struct row *row = effects_put(t->fx, BROKER_TABLE_OFFERING, PUT_REPLACE);
+
+	row_blob(row, SPAN_OF(s->issuer));
+	row_blob(row, s->body.offering.kind);
+	row_blob(row, SPAN_OF(s->id));
+	row_blob(row, s->bytes);
+	effects_keep(t->fx, s, NULL);
 }
 
 void offers_on_offer(struct turn *t)
@@ -162,26 +211,27 @@ void offers_on_offer(struct turn *t)
 		return;
 	}
 
-	enum refusal refusal = store_offer(t->b, s->bytes, &s->issuer, &s->body.offering, true);
+	size_t n;
+	const struct offer *known = find_offer(t->b, &s->issuer, s->body.offering.kind, &n);
 
-	if (refusal != REFUSED_NOT) {
-		effects_refuse(t->fx, t->event, refusal, NULL);
-		return;
+	if (!known || !id_eq(&known->id, &s->id)) {
+		enum refusal refusal = store_offer(t->b, s);
+
+		if (refusal != REFUSED_NOT) {
+			effects_refuse(t->fx, t->event, refusal, NULL);
+			return;
+		}
+		put_offering(t, s);
+		set_connected(t->b, &s->issuer, true);
+		wake_open(t, &s->issuer);
+	} else if (!known->connected) {
+		offers_connected(t, &s->issuer, true);
 	}
-
-	struct row *row = effects_put(t->fx, BROKER_TABLE_OFFERING, PUT_REPLACE);
-
-	row_blob(row, SPAN_OF(s->issuer));
-	row_blob(row, s->body.offering.kind);
-	row_blob(row, SPAN_OF(s->id));
-	row_blob(row, s->bytes);
-	effects_keep(t->fx, s, NULL);
 
 	struct send *send = effects_send(t->fx, &t->event->from, MESSAGE_OFFERED);
 
 	send->message.reply_to = t->event->opened->message.number;
 	send->message.target = s->id;
-	wake_open(t);
 }
 
 int offers_load(struct broker *b, const struct row *row)
@@ -193,18 +243,10 @@ int offers_load(struct broker *b, const struct row *row)
 		return -ENOMEM;
 	if (row->n == 4 && row->cells[3].type == CELL_BLOB &&
 		statement_decode(row->cells[3].b, s, NULL) == REFUSED_NOT &&
-		s->kind == STATEMENT_OFFERING &&
-		store_offer(b, row->cells[3].b, &s->issuer, &s->body.offering, false) ==
-			REFUSED_NOT)
+		s->kind == STATEMENT_OFFERING && store_offer(b, s) == REFUSED_NOT)
 		r = 0;
 	free(s);
 	return r;
-}
-
-void offers_connected(struct broker *b, const struct did *node, bool connected)
-{
-	for (uint32_t i = first_of(b, node); i != IDMAP_NONE; i = b->offers[i].next)
-		b->offers[i].connected = connected;
 }
 
 struct matching {
@@ -256,10 +298,11 @@ void offers_on_nodes(struct turn *t)
 {
 	struct broker *b = t->b;
 	struct send *send = effects_send(t->fx, &t->event->from, MESSAGE_OFFERINGS);
-	uint32_t at = (uint32_t)MIN(t->event->opened->message.cursor, (int64_t)b->n_offers);
+	int64_t cursor = t->event->opened->message.cursor;
+	size_t at = cursor > 0 ? (size_t)cursor : 0;
 
 	send->message.reply_to = t->event->opened->message.number;
-	for (; at < b->n_offers && send->n_statements < SEND_STATEMENTS_MAX; at++) {
+	for (; at < b->offers_top && send->n_statements < SEND_STATEMENTS_MAX; at++) {
 		const struct offer *offer = &b->offers[at];
 
 		if (!offer->used)
@@ -269,5 +312,5 @@ void offers_on_nodes(struct turn *t)
 		send_attach(send, &offer->id);
 	}
 	/* Where the next page begins; absent at the end. */
-	send->message.cursor = at < b->n_offers && b->n_offers_used > SEND_STATEMENTS_MAX ? at : 0;
+	send->message.cursor = at < b->offers_top ? (int64_t)at : 0;
 }

@@ -104,6 +104,8 @@ static void begin_again(struct turn *t, struct slot *slot)
 	slot->links[LINK_EVIDENCE] = (struct id){ 0 };
 	slot->links[LINK_DRAW] = (struct id){ 0 };
 	slots_set_payload(t->b, slot, &(struct id){ 0 });
+	slots_forget_receipt(t, slot);
+	slot->n_ticket_holders = 0;
 	slot->payload_inline = false;
 	slots_set(t, slot, SLOT_FAILED);
 	slots_set(t, slot, SLOT_OPEN);
@@ -142,13 +144,15 @@ void outcome_on_outcome(struct turn *t)
 	struct slot *slot = slots_find(t->b, &o->message.request);
 	int64_t state = o->message.state;
 
-	if (!slot || !did_eq(&slot->escrow, &t->event->from) || !slot->open ||
+	if (!slot || !did_eq(&slot->escrow, &t->event->from) || slot->ended ||
 		!settlement_fits(slot, o, state))
 		return;
+	/* Short of the end only for the attempt that is with the escrow: an older word changes
+	 * nothing. */
+	if (!slot_ended((enum slot_state)state) &&
+		(!slot->submitting || o->message.attempt != slot->attempt))
+		return;
 	if (state == SLOT_OPEN) {
-		/* Only for the attempt that is being verified: an older word changes nothing. */
-		if (slot->state != SLOT_VERIFYING || o->message.attempt != slot->attempt)
-			return;
 		keep_statements(t, slot);
 		slot->n_verdicts = 0;
 		begin_again(t, slot);
@@ -161,6 +165,8 @@ void outcome_on_outcome(struct turn *t)
 			note_way(t, slot, &s->body.settlement);
 			slots_set(t, slot, (enum slot_state)state);
 		}
+		if (state == SLOT_SETTLED)
+			slot->refusal = REFUSED_NOT;
 		slots_end(t, slot);
 		tell_node(t, slot);
 	} else {
@@ -181,13 +187,27 @@ static bool lasting(enum refusal code)
 {
 	return code != REFUSED_EARMARK_LIVE && code != REFUSED_DISK_FULL &&
 	       code != REFUSED_PEER_LIMIT && code != REFUSED_PEER_BUSY &&
-	       code != REFUSED_GREETING_REQUIRED && code != REFUSED_KEY_UNKNOWN;
+	       code != REFUSED_GREETING_REQUIRED && code != REFUSED_KEY_UNKNOWN &&
+	       code != REFUSED_STATEMENT_FROM_FUTURE;
+}
+
+/* What the escrow has against the offering, not against the request or the money. */
+static bool about_offering(enum refusal code)
+{
+	return code == REFUSED_NODE_KIND_NOT_OFFERED || code == REFUSED_NODE_PRICE_TOO_LOW ||
+	       code == REFUSED_NODE_SOURCE_REFUSED || code == REFUSED_NODE_PARTY_NOT_ACCEPTED ||
+	       code == REFUSED_BOND_NOT_SERVED || code == REFUSED_BIDS_NOT_SERVED ||
+	       code == REFUSED_STATEMENT_EXPIRED;
 }
 
 static void fund_refused(struct turn *t, struct slot *slot, enum refusal code)
 {
 	slot->refusal = (uint16_t)code;
-	if (slot->state == SLOT_POSTED) {
+	if (slot->state == SLOT_POSTED && about_offering(code) &&
+		!id_is_zero(&slot->links[LINK_OFFERING]) && slot->n_tried < BROKER_TRIED_MAX) {
+		post_first(t, slot);
+		slots_repeat(t, slot, BROKER_RETRY_FIRST_NS);
+	} else if (slot->state == SLOT_POSTED) {
 		if (!slots_move(t, slot, SLOT_ON_T_FUND))
 			return;
 		slots_end(t, slot);
@@ -205,7 +225,7 @@ void outcome_on_refused(struct turn *t)
 	struct slot *slot = slots_find(t->b, &m->request);
 	enum refusal code = (enum refusal)m->code;
 
-	if (!slot || !did_eq(&slot->escrow, &t->event->from) || !slot->open || !lasting(code))
+	if (!slot || !did_eq(&slot->escrow, &t->event->from) || slot->ended || !lasting(code))
 		return;
 	if (slot->closing) {
 		if (code != REFUSED_HOLD_UNKNOWN && code != REFUSED_REQUEST_UNKNOWN)
@@ -233,36 +253,34 @@ void outcome_on_refused(struct turn *t)
 
 static void list_requests(struct turn *t)
 {
-	struct broker *b = t->b;
+	const struct broker *b = t->b;
+	const struct buyer_of *buyer = slots_of(b, &t->event->from);
 	struct send *send = effects_send(t->fx, &t->event->from, MESSAGE_REQUESTS);
 	struct message *m = &send->message;
 	int64_t before = t->event->opened->message.cursor > 0 ? t->event->opened->message.cursor
 							      : INT64_MAX;
+	int64_t last = 0;
 
 	m->reply_to = t->event->opened->message.number;
-	/* The newest first: as many passes as there are answers, over a table that is bounded. */
-	while (m->n_requests < MESSAGE_REQUESTS_MAX) {
-		const struct slot *best = NULL;
+	/* The newest first; the cursor is the order of the last one shown. */
+	for (uint32_t i = buyer ? buyer->newest : BROKER_NONE; i != BROKER_NONE;
+		i = b->slots[i].older) {
+		const struct slot *slot = &b->slots[i];
 
-		for (size_t i = 0; i < b->n_slots; i++) {
-			const struct slot *slot = &b->slots[i];
-
-			if (slot->used && slot->order < before &&
-				did_eq(&slot->buyer, &t->event->from) &&
-				(!best || slot->order > best->order))
-				best = slot;
+		if (slot->order >= before)
+			continue;
+		if (m->n_requests == MESSAGE_REQUESTS_MAX) {
+			m->cursor = last;
+			return;
 		}
-		if (!best)
-			break;
-		before = best->order;
+		last = slot->order;
 		m->requests[m->n_requests++] = (struct summary){
 			.present = true,
-			.request = best->request,
-			.state = best->state,
-			.at_ns = best->history[0].at_ns,
+			.request = slot->request,
+			.state = slot->state,
+			.at_ns = slot->history[0].at_ns,
 		};
 	}
-	m->cursor = m->n_requests == MESSAGE_REQUESTS_MAX ? before : 0;
 }
 
 void outcome_on_query(struct turn *t)

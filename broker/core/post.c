@@ -8,19 +8,11 @@ static bool escrow_served(const struct broker *b, const struct did *escrow)
 	return false;
 }
 
-static size_t open_of_buyer(const struct broker *b, const struct did *buyer)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < b->timers.n; i++)
-		n += did_eq(&b->slots[b->timers.entries[i].index].buyer, buyer);
-	return n;
-}
-
 static enum refusal admit(struct turn *t, const struct statement *s)
 {
 	struct broker *b = t->b;
 	const struct request *r = &s->body.request;
+	const struct buyer_of *buyer = slots_of(b, &s->issuer);
 
 	if (!did_eq(&s->issuer, &t->event->from))
 		return REFUSED_STATEMENT_ISSUER;
@@ -32,8 +24,7 @@ static enum refusal admit(struct turn *t, const struct statement *s)
 
 	if (refusal != REFUSED_NOT)
 		return refusal;
-	if (b->n_open >= b->n_slots / 2 ||
-		open_of_buyer(b, &s->issuer) >= BROKER_OPEN_PER_BUYER_MAX)
+	if (b->n_open >= b->n_slots / 2 || (buyer && buyer->n_open >= BROKER_OPEN_PER_BUYER_MAX))
 		return REFUSED_TOO_MANY_REQUESTS;
 	return REFUSED_NOT;
 }
@@ -66,6 +57,17 @@ static bool choose(struct turn *t, struct slot *slot)
 	return true;
 }
 
+void post_first(struct turn *t, struct slot *slot)
+{
+	/* Without a match the money is asked for all the same: the request then waits as OPEN. */
+	if (!choose(t, slot)) {
+		slot->node = (struct did){ 0 };
+		slot->links[LINK_OFFERING] = (struct id){ 0 };
+		slot->price_micros = slot->open->request.price_micros;
+	}
+	post_fund(t, slot);
+}
+
 void post_on_request(struct turn *t)
 {
 	struct broker *b = t->b;
@@ -83,27 +85,25 @@ void post_on_request(struct turn *t)
 		return;
 	}
 
+	/* Somebody else's request is refused by its issuer, and the slot stays as it is. */
 	enum refusal refusal = admit(t, s);
 
 	if (refusal == REFUSED_NOT) {
-		slot = slots_add(b, &s->id);
-		if (!slot || !slots_open_part(slot, s->bytes))
+		slot = slots_add(b, &s->id, &s->issuer);
+		if (slot && !slots_open_part(b, slot, s->bytes)) {
+			slots_drop(b, slot);
+			slot = NULL;
+		}
+		if (!slot)
 			refusal = REFUSED_TOO_MANY_REQUESTS;
 	}
 	if (refusal != REFUSED_NOT) {
-		if (slot)
-			slots_drop(b, slot);
-
-		struct id request = s->id;
-
 		effects_refuse(t->fx, t->event, refusal, NULL);
-		t->fx->v[t->fx->n - 1].send->message.request = request;
+		t->fx->v[t->fx->n - 1].send->message.request = s->id;
 		return;
 	}
-	b->n_open++;
-	slot->buyer = s->issuer;
 	slot->escrow = s->body.request.escrow;
-	slot->order = ++b->order;
+	slots_order(b, slot, ++b->order);
 	slot->expires_ns = s->body.request.c.expires_ns;
 	slot->deadline_ns = t->event->now_ns + s->body.request.t_fund_ms * NS_PER_MS;
 	slots_set(t, slot, SLOT_POSTED);
@@ -113,14 +113,16 @@ void post_on_request(struct turn *t)
 
 	row_copy(t->fx, row, SPAN_OF(slot->request));
 	row_blob(row, s->bytes);
-	/* Without a match the money is asked for all the same: the request then waits as OPEN. */
-	if (!choose(t, slot))
-		slot->price_micros = s->body.request.price_micros;
-	post_fund(t, slot);
+	post_first(t, slot);
 	slots_repeat(t, slot, BROKER_RETRY_FIRST_NS);
 	outcome_tell(t, slot, t->event->opened->message.number);
 	slots_time(b, slot);
 	slot_row_put(t, slot);
+}
+
+static bool asked_for(const struct slot *slot, const struct earmarked *e)
+{
+	return e->present && did_eq(&e->node, &slot->node) && e->attempt == slot->attempt;
 }
 
 /* The escrow's hold or earmark must be about what was asked for. */
@@ -128,28 +130,52 @@ static const struct earmarked *earmark_in(struct turn *t, struct slot *slot)
 {
 	const struct statement *hold = message_find(t->event->opened, STATEMENT_HOLD);
 	const struct statement *earmark = message_find(t->event->opened, STATEMENT_EARMARK);
-	const struct earmarked *e = NULL;
 
 	if (hold && did_eq(&hold->issuer, &slot->escrow) &&
-		id_eq(&hold->body.hold.request, &slot->request)) {
-		if (id_is_zero(&slot->links[LINK_HOLD])) {
-			slot->links[LINK_HOLD] = hold->id;
-			effects_keep(t->fx, hold, &slot->request);
-		}
-		if (id_eq(&slot->links[LINK_HOLD], &hold->id) && hold->body.hold.earmark.present) {
-			e = &hold->body.hold.earmark;
-			slot->links[LINK_EARMARK] = hold->id;
-		}
+		id_eq(&hold->body.hold.request, &slot->request) &&
+		id_is_zero(&slot->links[LINK_HOLD])) {
+		slot->links[LINK_HOLD] = hold->id;
+		effects_keep(t->fx, hold, &slot->request);
 	}
 	if (earmark && did_eq(&earmark->issuer, &slot->escrow) &&
-		id_eq(&earmark->body.earmark.hold, &slot->links[LINK_HOLD])) {
-		e = &earmark->body.earmark.earmark;
+		id_eq(&earmark->body.earmark.hold, &slot->links[LINK_HOLD]) &&
+		asked_for(slot, &earmark->body.earmark.earmark)) {
 		slot->links[LINK_EARMARK] = earmark->id;
 		effects_keep(t->fx, earmark, &slot->request);
+		return &earmark->body.earmark.earmark;
 	}
-	if (e && did_eq(&e->node, &slot->node) && e->attempt == slot->attempt)
-		return e;
+	if (hold && id_eq(&slot->links[LINK_HOLD], &hold->id) &&
+		asked_for(slot, &hold->body.hold.earmark)) {
+		slot->links[LINK_EARMARK] = hold->id;
+		return &hold->body.hold.earmark;
+	}
 	return NULL;
+}
+
+/* A node has its earmark, and begins, unless the buyer has changed his mind meanwhile. */
+static void assigned(struct turn *t, struct slot *slot, const struct earmarked *e)
+{
+	slot->price_micros = e->price_micros;
+	slot->refusal = REFUSED_NOT;
+	if (!slots_move(t, slot,
+		    slot->state == SLOT_POSTED ? SLOT_ON_FUNDED_WITH_NODE : SLOT_ON_EARMARK))
+		return;
+	if (!slot->cancel_wanted)
+		assign_make(t, slot);
+	else if (slots_move(t, slot, SLOT_ON_CANCEL))
+		post_close(t, slot, BASIS_CANCELLED);
+}
+
+/* The money is there, and no node yet. */
+static void opened(struct turn *t, struct slot *slot)
+{
+	if (!slots_move(t, slot, SLOT_ON_FUNDED))
+		return;
+	slot->deadline_ns = t->event->now_ns + slot->open->request.t_open_ms * NS_PER_MS;
+	if (!slot->cancel_wanted)
+		slots_repeat(t, slot, BROKER_RETRY_FIRST_NS);
+	else if (slots_move(t, slot, SLOT_ON_CANCEL))
+		post_close(t, slot, BASIS_CANCELLED);
 }
 
 void post_on_funded(struct turn *t)
@@ -161,8 +187,12 @@ void post_on_funded(struct turn *t)
 		return;
 	if (slot->state == SLOT_LAPSED) {
 		/* The hold came after T_fund: it is voided. */
-		slot->basis = BASIS_EXPIRED;
-		post_send_close(t, slot);
+		if (!slot->closing) {
+			slots_reopen(b, slot);
+			post_close(t, slot, BASIS_EXPIRED);
+			slots_time(b, slot);
+			slot_row_put(t, slot);
+		}
 		return;
 	}
 	if (!slot->funding || (slot->state != SLOT_POSTED && slot->state != SLOT_OPEN))
@@ -170,29 +200,15 @@ void post_on_funded(struct turn *t)
 
 	const struct earmarked *e = earmark_in(t, slot);
 
-	if (id_is_zero(&slot->links[LINK_HOLD]))
+	/* In OPEN an earmark was asked for: an answer without it is an older one. */
+	if (id_is_zero(&slot->links[LINK_HOLD]) || (!e && slot->state == SLOT_OPEN))
 		return;
 	slot->funding = false;
 	slot->retry_at_ns = INT64_MAX;
-	if (e) {
-		slot->price_micros = e->price_micros;
-		if (!slots_move(t, slot,
-			    slot->state == SLOT_POSTED ? SLOT_ON_FUNDED_WITH_NODE
-						       : SLOT_ON_EARMARK))
-			return;
-		assign_make(t, slot);
-		if (slot->cancel_wanted && slots_move(t, slot, SLOT_ON_CANCEL))
-			post_close(t, slot, BASIS_CANCELLED);
-	} else {
-		const struct request *r = &slot->open->request;
-
-		if (slots_move(t, slot, SLOT_ON_FUNDED))
-			slot->deadline_ns = t->event->now_ns + r->t_open_ms * NS_PER_MS;
-		if (slot->cancel_wanted && slots_move(t, slot, SLOT_ON_CANCEL))
-			post_close(t, slot, BASIS_CANCELLED);
-		else
-			slots_repeat(t, slot, BROKER_RETRY_FIRST_NS);
-	}
+	if (e)
+		assigned(t, slot, e);
+	else
+		opened(t, slot);
 	outcome_tell(t, slot, 0);
 	slots_time(b, slot);
 	slot_row_put(t, slot);
@@ -247,6 +263,10 @@ void post_on_cancel(struct turn *t)
 	if (!slot || !did_eq(&slot->buyer, &t->event->from) || !did_eq(&s->issuer, &slot->buyer)) {
 		effects_refuse(t->fx, t->event,
 			slot ? REFUSED_NOT_A_PARTY : REFUSED_REQUEST_UNKNOWN, NULL);
+		return;
+	}
+	if (!id_is_zero(&slot->links[LINK_CANCEL])) {
+		outcome_tell(t, slot, t->event->opened->message.number);
 		return;
 	}
 	if (slot_ended(slot->state)) {

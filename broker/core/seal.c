@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+static_assert(3 * BROKER_SEAL_MAX + 12 <= EFFECTS_MAX && BROKER_SEAL_MAX <= LOG_BATCH_MAX,
+	"a batch is sealed within one step, beside the step's own effects");
+
 bool seal_checkpoint(struct broker *b)
 {
 	const struct checkpoint checkpoint = {
@@ -93,6 +96,9 @@ void seal_batch(struct turn *t)
 	for (size_t i = 0; i < b->n_pending; i++) {
 		struct slot *slot = &b->slots[b->pending[i].slot];
 
+		/* The escrow may have ended it by what the node gave to it directly. */
+		if (!slot->open || !id_eq(&slot->links[LINK_EVIDENCE], &b->pending[i].evidence))
+			continue;
 		if (!give_receipt(t, slot, i, b->pending[i].index)) {
 			t->fx->overflow = true;
 			return;

@@ -154,20 +154,24 @@ int slot_row_load(struct broker *b, const struct row *row)
 {
 	const struct cell *c = row->cells;
 	struct id request;
+	struct did buyer;
+	struct did escrow;
+	struct did node;
 
-	if (!cells_sane(row) || !cell_id(&c[CELL_REQUEST], &request) || slots_find(b, &request))
+	if (!cells_sane(row) || !cell_id(&c[CELL_REQUEST], &request) || slots_find(b, &request) ||
+		!cell_id(&c[CELL_BUYER], &buyer) || !cell_id(&c[CELL_ESCROW], &escrow) ||
+		!cell_id(&c[CELL_NODE], &node))
 		return -EBADMSG;
 
-	struct slot *slot = slots_add(b, &request);
+	struct slot *slot = slots_add(b, &request, &buyer);
 
 	if (!slot)
 		return -ENOSPC;
-	if (!cell_id(&c[CELL_BUYER], &slot->buyer) || !cell_id(&c[CELL_ESCROW], &slot->escrow) ||
-		!cell_id(&c[CELL_NODE], &slot->node))
-		return -EBADMSG;
+	slots_order(b, slot, c[CELL_ORDER].i);
+	slot->escrow = escrow;
+	slot->node = node;
 	slot->state = (enum slot_state)c[CELL_STATE].i;
 	slot->attempt = c[CELL_ATTEMPT].i;
-	slot->order = c[CELL_ORDER].i;
 	slot->price_micros = c[CELL_PRICE].i;
 	slot->expires_ns = c[CELL_EXPIRES].i;
 	slot->deadline_ns = c[CELL_DEADLINE].i;
@@ -179,6 +183,9 @@ int slot_row_load(struct broker *b, const struct row *row)
 	slot->links[LINK_PAYLOAD] = (struct id){ 0 };
 	slots_set_payload(b, slot, &payload);
 	b->order = MAX(b->order, slot->order);
+	/* What was closing has its request's bytes, which come after all slots, or asks without. */
+	if (slot_ended(slot->state) && !slot->closing)
+		slots_ended(b, slot);
 	return 0;
 }
 
@@ -191,9 +198,8 @@ int slot_row_load_request(struct broker *b, const struct row *row)
 
 	struct slot *slot = slots_find(b, &request);
 
-	if (!slot || slot->open || !slots_open_part(slot, row->cells[1].b))
+	if (!slot || slot->open || slot->ended || !slots_open_part(b, slot, row->cells[1].b))
 		return -EBADMSG;
-	b->n_open++;
 	return 0;
 }
 

@@ -11,7 +11,7 @@ void time_next_attempt(struct turn *t, struct slot *slot)
 		return;
 	if (left) {
 		slot->attempt++;
-		/* The time to find a node runs over all attempts, from the hold on. */
+		/* Each attempt has t_open to find its node; the hold ends them all. */
 		slot->deadline_ns = t->event->now_ns + r->t_open_ms * NS_PER_MS;
 		post_next(t, slot);
 	} else {
@@ -58,10 +58,12 @@ static void on_retry(struct turn *t, struct slot *slot)
 	if (slot->closing) {
 		/* Long after its end the escrow has closed the hold by itself. */
 		if (t->event->now_ns > slot->expires_ns + 3600 * NS_PER_S &&
-			slot->state == SLOT_LAPSED)
+			slot->state == SLOT_LAPSED) {
 			slots_end(t, slot);
-		else
+			slot_row_put(t, slot);
+		} else {
 			post_send_close(t, slot);
+		}
 	} else if (slot->funding) {
 		post_fund(t, slot);
 	} else if (slot->submitting) {
@@ -71,7 +73,7 @@ static void on_retry(struct turn *t, struct slot *slot)
 		slot_row_put(t, slot);
 	} else if (slot->state == SLOT_ASSIGNED) {
 		assign_send(t, slot);
-	} else if (slot->state == SLOT_COMMITTED && !slot->pulling) {
+	} else if (slot->state == SLOT_COMMITTED && slot->pull == 0) {
 		assign_pull(t, slot);
 	}
 }
