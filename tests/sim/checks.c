@@ -150,13 +150,18 @@ static void escrow_committed(struct world *w, struct sim_party *p)
 
 static void buyer_committed(struct world *w, const struct sim_party *p)
 {
+	const char *complaint = person_complaint(p->core);
+
+	if (complaint)
+		world_broken(w, "bad-bundle", "%s was sent a bundle that does not hold: %s",
+			p->name, complaint);
 	for (size_t i = 0; i < p->store.n_changes; i++) {
 		const struct store_change *x = &p->store.changes[i];
 		const struct store_row *row = store_find(&p->store, x->table, x->key->cells[0].b);
 		struct sim_request *request;
 		struct id id;
 
-		if (x->table != BUYER_TABLE_REQUEST || !row)
+		if (x->table != PERSON_TABLE_REQUEST || !row)
 			continue;
 		memcpy(id.b, row->cells[0].b.p, 32);
 		request = workload_find(w, &id);
@@ -164,7 +169,7 @@ static void buyer_committed(struct world *w, const struct sim_party *p)
 			continue;
 		request->state = row->cells[1].i;
 		request->code = row->cells[2].i;
-		request->ended = request->state == BUYER_STATE_REFUSED ||
+		request->ended = request->state == PERSON_STATE_REFUSED ||
 				 slot_ended((enum slot_state)request->state);
 		if (request->ended)
 			world_say(w, "%s: ended %s %s, expected %s", p->name,
@@ -283,7 +288,9 @@ static void check_end_of(struct world *w, const struct sim_request *r)
 	static struct statement s; /* large */
 	uint32_t at = idmap_get(&w->checks->by_request, r->id.b);
 	int64_t outcome = 0;
-	bool late = r->code == REFUSED_REQUEST_EXPIRED || r->code == REFUSED_ESCROW_UNREACHABLE;
+	/* What a good request may be told as well, when it comes late. */
+	bool late = r->code == REFUSED_REQUEST_EXPIRED || r->code == REFUSED_ESCROW_UNREACHABLE ||
+		    r->code == REFUSED_HOLD_TOO_SHORT || r->code == REFUSED_WINDOW_IMPOSSIBLE;
 
 	if (at != IDMAP_NONE && settled_load(escrow, &w->checks->settlements[at], &s))
 		outcome = s.body.settlement.outcome;
@@ -314,7 +321,7 @@ static void check_deposits(struct world *w)
 	int64_t clearing = 0;
 
 	for (size_t i = 0; i < w->n_parties; i++) {
-		const struct store_table *t = &w->parties[i].store.tables[BUYER_TABLE_DEPOSIT];
+		const struct store_table *t = &w->parties[i].store.tables[PERSON_TABLE_DEPOSIT];
 
 		if (w->parties[i].kind != SIM_BUYER)
 			continue;

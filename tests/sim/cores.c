@@ -4,7 +4,7 @@
 #include "broker/core/broker.h"
 #include "escrow/core/escrow.h"
 #include "sensor-node/core/node.h"
-#include "tests/sim/buyer.h"
+#include "tests/sim/person.h"
 
 #include "proto/core/rules.h"
 
@@ -22,7 +22,7 @@ const struct core_ops *cores_ops(enum sim_kind kind)
 	case SIM_VERIFIER:
 		return &verifier_ops;
 	case SIM_BUYER:
-		return &buyer_ops;
+		return &person_ops;
 	case SIM_KINDS:
 		break;
 	}
@@ -128,7 +128,8 @@ void *cores_new(struct world *w, struct sim_party *p)
 		return verifier_new(
 			&p->author, p->keyring, did_of(w, w->escrow), did_of(w, w->broker));
 	case SIM_BUYER:
-		return buyer_new(&p->author, did_of(w, w->escrow), did_of(w, w->broker));
+		return person_new(&p->author, p->keyring, did_of(w, w->escrow),
+			did_of(w, w->broker), p->encryption_secret);
 	case SIM_KINDS:
 		break;
 	}
@@ -149,8 +150,10 @@ void cores_free(struct sim_party *p)
 	case SIM_NODE:
 		node_free(p->core);
 		break;
-	case SIM_VERIFIER:
 	case SIM_BUYER:
+		person_free(p->core);
+		break;
+	case SIM_VERIFIER:
 		free(p->core);
 		break;
 	case SIM_KINDS:

@@ -19,6 +19,7 @@ static const char *const kind_names[SIM_KINDS] = { "broker", "escrow", "node", "
 
 static char repeat_line[256]; /* the command that repeats the run, for when a core aborts */
 static struct world world;
+static char broken_name[sizeof(world.broken_name)]; /* of the last run that broke */
 
 /* An invariant of a core's own has failed, and assert() said which. */
 static void on_abort(int number)
@@ -44,7 +45,8 @@ static int usage(void)
 {
 	fputs("usage: assay-sim [--seed N] [--count SEEDS] [--requests N] [--steps N]\n"
 	      "                 [--faults off|light|heavy] [--verbose] [--json]\n"
-	      "                 [--plant double-release|dropped-outbox|skipped-fsync]\n",
+	      "                 [--plant double-release|dropped-outbox|skipped-fsync]\n"
+	      "                 [--expect VIOLATION]\n",
 		stderr);
 	return 2;
 }
@@ -65,7 +67,7 @@ static void report(const struct world *w)
 	for (size_t i = 0; i < w->n_requests; i++) {
 		if (w->requests[i].state > 0 && w->requests[i].state < SLOT_STATES)
 			states[w->requests[i].state]++;
-		else if (w->requests[i].state == BUYER_STATE_REFUSED)
+		else if (w->requests[i].state == PERSON_STATE_REFUSED)
 			refused++;
 	}
 	printf("seed %llu: %zu requests, %zu refused", (unsigned long long)w->o.seed, w->n_requests,
@@ -141,6 +143,7 @@ static bool run(const struct sim_options *o)
 			world.broken_name, (unsigned long long)world.steps,
 			(double)(world.now_ns - SIM_START_NS) / 1e9, world.broken_text,
 			(unsigned long long)o->seed, repeat_line);
+	memcpy(broken_name, world.broken_name, sizeof(broken_name));
 	world_deinit(&world);
 	return ok;
 }
@@ -159,11 +162,12 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "seed", 1, NULL, 's' },
 		{ "count", 1, NULL, 'c' }, { "requests", 1, NULL, 'r' }, { "steps", 1, NULL, 't' },
-		{ "faults", 1, NULL, 'f' }, { "plant", 1, NULL, 'p' }, { "verbose", 0, NULL, 'v' },
-		{ "json", 0, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+		{ "faults", 1, NULL, 'f' }, { "plant", 1, NULL, 'p' }, { "expect", 1, NULL, 'e' },
+		{ "verbose", 0, NULL, 'v' }, { "json", 0, NULL, 'j' }, { NULL, 0, NULL, 0 } };
 	struct sim_options o = {
 		.seed = 1, .requests = 50, .steps = STEPS_DEFAULT, .faults = FAULTS_LIGHT
 	};
+	const char *expect = NULL; /* the violation that must be found within count seeds */
 	uint64_t count = 1;
 	uint64_t n = 0;
 	int i;
@@ -176,7 +180,7 @@ int main(int argc, char **argv)
 		} else if (c == 'c') {
 			ok = number(optarg, UINT32_MAX, &count);
 		} else if (c == 'r') {
-			ok = number(optarg, BUYER_REQUESTS_MAX, &n) && n > 0;
+			ok = number(optarg, PERSON_REQUESTS_MAX, &n) && n > 0;
 			o.requests = n;
 		} else if (c == 't') {
 			ok = number(optarg, UINT64_MAX / 2, &o.steps);
@@ -188,6 +192,8 @@ int main(int argc, char **argv)
 			i = index_of(optarg, plant_names, ARRAY_SIZE(plant_names));
 			ok = i >= 0;
 			o.plant = (enum sim_plant)i;
+		} else if (c == 'e') {
+			expect = optarg;
 		} else {
 			o.verbose |= c == 'v';
 			o.json |= c == 'j';
@@ -200,8 +206,19 @@ int main(int argc, char **argv)
 		return usage();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGABRT, on_abort);
-	for (uint64_t k = 0; k < count; k++, o.seed++)
-		if (!run(&o))
+	for (uint64_t k = 0; k < count; k++, o.seed++) {
+		if (run(&o))
+			continue;
+		if (!expect)
 			return 1;
-	return 0;
+		if (strcmp(broken_name, expect) == 0) {
+			printf("found, as expected: %s\n", expect);
+			return 0;
+		}
+		fprintf(stderr, "expected: %s\n", expect);
+		return 1;
+	}
+	if (expect)
+		fprintf(stderr, "not found: %s\n", expect);
+	return expect ? 1 : 0;
 }

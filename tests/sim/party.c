@@ -90,7 +90,6 @@ void party_start(struct world *w, struct sim_party *p)
 	load_rows(w, p);
 	if (w->broken)
 		return;
-	p->ops->check(p->core);
 	party_give(w, p, EVENT_START, p->index, NULL);
 }
 
@@ -120,7 +119,7 @@ void party_crash(struct world *w, struct sim_party *p, int64_t away_ns)
 	clear_batch(p);
 	clear_inbox(p);
 	cores_free(p);
-	keyring_freep(&p->keyring);
+	keyring_free(take(&p->keyring));
 	if (w->o.plant == PLANT_SKIPPED_FSYNC)
 		store_rollback(&p->store);
 	if (w->o.plant == PLANT_DROPPED_OUTBOX && p->kind == SIM_NODE) {
@@ -301,6 +300,7 @@ static void take_item(struct world *w, struct sim_party *p, const struct sim_ite
 		break;
 	case EVENT_LOST:
 		event.from = from->author.signer.issuer;
+		event.role = roles[from->kind];
 		break;
 	case EVENT_WORK:
 		event.work = &done->result;
@@ -392,7 +392,7 @@ void party_deinit(struct sim_party *p)
 	clear_batch(p);
 	clear_inbox(p);
 	cores_free(p);
-	keyring_freep(&p->keyring);
+	keyring_free(take(&p->keyring));
 	store_deinit(&p->store);
 	free(p->inbox);
 	free(p->outs);

@@ -68,8 +68,7 @@ void checks_promise(
 	int64_t type = send->message.message;
 	bool all = (p->kind == SIM_ESCROW && (type == MESSAGE_FUNDED || type == MESSAGE_OUTCOME)) ||
 		   (p->kind == SIM_BROKER && (type == MESSAGE_BUNDLE || type == MESSAGE_OUTCOME)) ||
-		   (p->kind == SIM_NODE && type == MESSAGE_DECLINE) ||
-		   (p->kind == SIM_BUYER && (type == MESSAGE_REQUEST || type == MESSAGE_CANCEL));
+		   (p->kind == SIM_NODE && type == MESSAGE_DECLINE);
 	static struct statement s; /* large */
 
 	out->state = send->message.state;
@@ -121,6 +120,8 @@ void checks_left(struct world *w, struct sim_party *p, const struct sim_out *out
 		promise(w, p, TABLE_STATEMENT, &out->promised[i], 0);
 	if (p->kind == SIM_NODE && type == MESSAGE_EVIDENCE)
 		one_evidence(w, p, out);
+	if (p->kind == SIM_BUYER && type == MESSAGE_REQUEST)
+		promise(w, p, PERSON_TABLE_REQUEST, &out->request, 0);
 	if (p->kind == SIM_BROKER && (type == MESSAGE_STATUS || type == MESSAGE_BUNDLE))
 		promise(w, p, BROKER_TABLE_SLOT, &out->request, ended);
 	if (p->kind == SIM_BROKER && type == MESSAGE_RECEIPT)

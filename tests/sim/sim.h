@@ -12,7 +12,7 @@
 #include "proto/core/core.h"
 #include "proto/core/slot.h"
 #include "proto/seal/seal.h"
-#include "tests/sim/buyer.h"
+#include "tests/sim/person.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/store.h"
 
@@ -177,7 +177,7 @@ struct sim_request {
 	int64_t state;
 	int64_t code;
 	int64_t posted_ns;
-	struct buyer_post post;
+	struct person_post post;
 };
 
 struct sim_options {
@@ -330,7 +330,3 @@ void workload_post(struct world *w);
 struct sim_request *workload_find(struct world *w, const struct id *request);
 bool workload_done(const struct world *w);
 void workload_cancel(struct world *w, struct sim_party *p, const struct id *request);
-
-/* buyer.c, verifier.c: cores of the simulator's own. */
-extern const struct core_ops buyer_ops;
-extern const struct core_ops verifier_ops;

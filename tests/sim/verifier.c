@@ -1,4 +1,4 @@
-#include "tests/sim/buyer.h"
+#include "tests/sim/person.h"
 #include "tests/sim/sim.h"
 
 #include <stdlib.h>

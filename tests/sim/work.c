@@ -6,7 +6,7 @@
 #include "proto/seal/digest.h"
 #include "proto/statement/payload.h"
 #include "sensor-node/core/node.h"
-#include "tests/sim/buyer.h"
+#include "tests/sim/person.h"
 
 #include <stdlib.h>
 
@@ -290,13 +290,23 @@ static void fetch(struct world *w, struct sim_party *p, const struct sim_pull *p
 	free(p->outs[n].letter);
 }
 
+/* A buyer keeps no files: it gets the bytes. */
+static void end_pull(struct world *w, const struct sim_party *p, const struct work_result *result,
+	const struct id *digest)
+{
+	struct span bytes = store_payload(p, digest);
+	bool given = p->kind == SIM_BUYER && bytes.n > 0;
+
+	end_later(w, p, done_of(result, &bytes, given ? sizeof(bytes) : 0), NS_PER_MS);
+}
+
 static void begin_pull(struct world *w, struct sim_party *p, const struct work_result *result,
 	const struct work_pull *want)
 {
 	struct sim_pull pull = { .ticket = result->ticket, .begun_ns = w->now_ns, .want = *want };
 
 	if (store_payload(p, &want->digest).n > 0) {
-		end_later(w, p, done_of(result, NULL, 0), NS_PER_MS);
+		end_pull(w, p, result, &want->digest);
 		return;
 	}
 	if (want->size <= 0 || want->size > PAYLOAD_MAX + (1 << 20)) {
@@ -336,7 +346,7 @@ void work_pull(struct world *w, struct sim_party *p, struct sim_pull *pull)
 		result.refusal = REFUSED_PAYLOAD_DIGEST;
 	else
 		put_file(p, &pull->want.digest, bytes);
-	end_later(w, p, done_of(&result, NULL, 0), NS_PER_MS);
+	end_pull(w, p, &result, &pull->want.digest);
 	free(pull);
 }
 

@@ -2,7 +2,7 @@
 #include "tests/sim/sim.h"
 
 #include "proto/core/rules.h"
-#include "tests/sim/buyer.h"
+#include "tests/sim/person.h"
 
 #include <stdlib.h>
 
@@ -39,8 +39,8 @@ bool workload_done(const struct world *w)
 
 		if (p->kind != SIM_BUYER)
 			continue;
-		if (!p->core || p->store.tables[BUYER_TABLE_DEPOSIT].n != DEPOSITS ||
-			buyer_open(p->core) > 0)
+		if (!p->core || p->store.tables[PERSON_TABLE_DEPOSIT].n != DEPOSITS ||
+			person_open(p->core) > 0)
 			return false;
 	}
 	for (size_t i = 0; i < w->n_requests; i++)
@@ -208,7 +208,7 @@ static void post_new(struct world *w)
 {
 	struct sim_request *x = &w->requests[w->n_requests];
 	static struct request r; /* large */
-	struct buyer_post *post = &x->post;
+	struct person_post *post = &x->post;
 	struct buf out = BUF(post->bytes);
 	uint8_t salt[16];
 	struct sim_party *p = NULL;
@@ -227,10 +227,9 @@ static void post_new(struct world *w)
 		REFUSED_NOT)
 		abort();
 	post->request = x->id;
-	post->expires_ns = r.c.expires_ns;
 	post->n = out.n;
 	w->n_requests++;
-	give(w, p->index, BUYER_WORK_POST, post, sizeof(*post));
+	give(w, p->index, PERSON_WORK_POST, post, sizeof(*post));
 	world_say(w, "%s posts a request, expecting %s", p->name, refusal_name(x->expect));
 	if (!w->calm && rng_chance(&w->load, w->o.faults == FAULTS_HEAVY ? 120000 : 50000))
 		world_at(w, w->now_ns + rng_between(&w->load, 0, 40 * NS_PER_S), W_CANCEL, p->index,
@@ -246,11 +245,11 @@ static void deposit_missing(struct world *w)
 		if (p->kind != SIM_BUYER)
 			continue;
 		for (uint8_t k = 0; k < DEPOSITS; k++) {
-			struct buyer_deposit d = { .operation = { 'd', i, k, (uint8_t)w->o.seed },
+			struct person_deposit d = { .operation = { 'd', i, k, (uint8_t)w->o.seed },
 				.amount_micros = poor ? 1000000 : 100000000 + k };
 
-			if (!store_find(&p->store, BUYER_TABLE_DEPOSIT, SPAN_OF(d.operation)))
-				give(w, i, BUYER_WORK_DEPOSIT, &d, sizeof(d));
+			if (!store_find(&p->store, PERSON_TABLE_DEPOSIT, SPAN_OF(d.operation)))
+				give(w, i, PERSON_WORK_DEPOSIT, &d, sizeof(d));
 		}
 	}
 }
@@ -266,13 +265,13 @@ static bool post_missing(struct world *w)
 
 		if (x->known || w->now_ns - x->posted_ns < RETRY_NS)
 			continue;
-		if (store_find(&p->store, BUYER_TABLE_REQUEST, SPAN_OF(x->id))) {
+		if (store_find(&p->store, PERSON_TABLE_REQUEST, SPAN_OF(x->id))) {
 			x->known = true;
 			continue;
 		}
 		missing = true;
 		x->posted_ns = w->now_ns;
-		give(w, x->buyer, BUYER_WORK_POST, &x->post, sizeof(x->post));
+		give(w, x->buyer, PERSON_WORK_POST, &x->post, sizeof(x->post));
 	}
 	return missing;
 }
@@ -304,5 +303,5 @@ void workload_post(struct world *w)
 void workload_cancel(struct world *w, struct sim_party *p, const struct id *request)
 {
 	w->faults[FAULT_CANCEL]++;
-	give(w, p->index, BUYER_WORK_CANCEL, request, sizeof(*request));
+	give(w, p->index, PERSON_WORK_CANCEL, request, sizeof(*request));
 }
