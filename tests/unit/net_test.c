@@ -188,13 +188,20 @@ static void test_wrong_server_key_is_refused(void **state)
 static void test_nobody_listens(void **state)
 {
 	struct world *w = *state;
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t n = sizeof(address);
 	char endpoint[NET_ENDPOINT_MAX];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	serve(w, NULL, 0);
-	snprintf(endpoint, sizeof(endpoint), "%s", net_server_endpoint(w->server));
-	net_server_free(take(&w->server));
+	/* Bound and not listening: nobody else gets the port meanwhile. */
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, n), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &n), 0);
+	snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:%u", ntohs(address.sin_port));
 	w->client = dial(w, endpoint, w->server_keys.public_key, w->client_keys);
 	assert_int_equal(next_event(w->client), NET_EVENT_UNREACHABLE);
+	close(fd);
 }
 
 static void test_reconnects(void **state)
