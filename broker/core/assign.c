@@ -168,6 +168,7 @@ void assign_payload_done(struct turn *t, struct slot *slot)
 	row_copy(t->fx, row, SPAN_OF(slot->links[LINK_EVIDENCE]));
 	slot->deadline_ns = INT64_MAX;
 	slot->submitting = true;
+	slot->receipt_void = false;
 	slots_repeat(t, slot, BROKER_RETRY_FIRST_NS);
 	slots_time(b, slot);
 	if (b->n_pending == BROKER_SEAL_MAX)

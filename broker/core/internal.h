@@ -68,6 +68,7 @@ struct slot {
 	bool used;
 	bool closing; /* CLOSE is repeated until the escrow's OUTCOME */
 	bool submitting; /* SUBMISSION likewise */
+	bool receipt_void; /* the stored receipt is for other evidence */
 	bool payload_inline; /* in the payload table, else a file */
 	bool cancel_wanted;
 	bool ended; /* stands in the list of ended slots */
@@ -215,8 +216,9 @@ void slots_end(struct turn *t, struct slot *slot);
 void slots_ended(struct broker *b, struct slot *slot);
 /* A slot that had ended has something to close. */
 void slots_reopen(struct broker *b, struct slot *slot);
-/* A receipt of an earlier attempt goes. */
-void slots_forget_receipt(struct turn *t, struct slot *slot);
+/* The receipt is for other evidence than the slot's: it is the log's alone now, where its row stays.
+ */
+void slots_forget_receipt(struct slot *slot);
 
 /* slot_row.c: a slot to its row and back. */
 void slot_row_put(struct turn *t, const struct slot *slot);

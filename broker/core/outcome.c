@@ -1,5 +1,7 @@
 #include "broker/core/internal.h"
 
+#include "proto/seal/seal.h"
+
 /* The statements of a slot that a bundle needs, in the order of the flow. */
 static void attach_all(struct send *send, const struct slot *slot)
 {
@@ -59,6 +61,24 @@ void outcome_tell(struct turn *t, struct slot *slot, int64_t reply_to)
 		send->blob = slot->links[LINK_PAYLOAD];
 }
 
+/*
+ * Evidence that the node gave to the escrow alone. What the broker itself has, if anything, is not
+ * what was judged; the payload stays at the escrow, where the buyer fetches it.
+ */
+static void take_over(struct turn *t, struct slot *slot, const struct statement *s)
+{
+	const struct evidence *e = &s->body.evidence;
+
+	if (id_eq(&slot->links[LINK_EVIDENCE], &s->id) ||
+		!id_eq(&e->assignment, &slot->links[LINK_ASSIGNMENT]))
+		return;
+	slot->links[LINK_EVIDENCE] = s->id;
+	slots_set_payload(t->b, slot, &(struct id){ 0 });
+	slots_forget_receipt(slot);
+	slot->payload_inline = false;
+	slot->payload_size = (int64_t)seal_size((size_t)MAX(e->payload.size, INT64_C(0)));
+}
+
 /* Takes over the statements that tell why: each is kept, and its id with the slot. */
 static void keep_statements(struct turn *t, struct slot *slot)
 {
@@ -74,6 +94,8 @@ static void keep_statements(struct turn *t, struct slot *slot)
 			slot->links[LINK_RELEASE] = s->id;
 		else if (s->kind == STATEMENT_SETTLEMENT)
 			slot->links[LINK_SETTLEMENT] = s->id;
+		else if (s->kind == STATEMENT_EVIDENCE)
+			take_over(t, slot, s);
 		else if (s->kind != STATEMENT_VERDICT)
 			continue;
 		for (size_t k = 0; k < slot->n_verdicts; k++)
@@ -104,7 +126,7 @@ static void begin_again(struct turn *t, struct slot *slot)
 	slot->links[LINK_EVIDENCE] = (struct id){ 0 };
 	slot->links[LINK_DRAW] = (struct id){ 0 };
 	slots_set_payload(t->b, slot, &(struct id){ 0 });
-	slots_forget_receipt(t, slot);
+	slots_forget_receipt(slot);
 	slot->n_ticket_holders = 0;
 	slot->payload_inline = false;
 	slots_set(t, slot, SLOT_FAILED);

@@ -33,6 +33,7 @@ enum {
 	FLAG_INLINE = 4,
 	FLAG_CANCEL_WANTED = 8,
 	FLAG_FUNDING = 16,
+	FLAG_RECEIPT_VOID = 32,
 };
 
 #define MOMENT_BYTES 9
@@ -59,7 +60,8 @@ static int64_t flags_of(const struct slot *slot)
 			(slot->submitting ? FLAG_SUBMITTING : 0) |
 			(slot->payload_inline ? FLAG_INLINE : 0) |
 			(slot->cancel_wanted ? FLAG_CANCEL_WANTED : 0) |
-			(slot->funding ? FLAG_FUNDING : 0);
+			(slot->funding ? FLAG_FUNDING : 0) |
+			(slot->receipt_void ? FLAG_RECEIPT_VOID : 0);
 
 	return flags | (int64_t)slot->basis << 16 | (int64_t)slot->refusal << 32;
 }
@@ -131,6 +133,7 @@ static void load_parts(struct slot *slot, const struct cell *c)
 	slot->payload_inline = flags & FLAG_INLINE;
 	slot->cancel_wanted = flags & FLAG_CANCEL_WANTED;
 	slot->funding = flags & FLAG_FUNDING;
+	slot->receipt_void = flags & FLAG_RECEIPT_VOID;
 	slot->basis = (uint8_t)(flags >> 16);
 	slot->refusal = (uint16_t)(flags >> 32);
 	memcpy(slot->links, c[CELL_LINKS].b.p, sizeof(slot->links));
@@ -228,7 +231,7 @@ int slot_row_load_receipt(struct broker *b, const struct row *row)
 	struct slot *slot = slots_find(b, &request);
 
 	/* A request that was forgotten for lack of room leaves its receipt behind. */
-	if (!slot)
+	if (!slot || slot->receipt_void)
 		return 0;
 	if (!copy_bytes(row->cells[1].b, &slot->receipt, &slot->receipt_n) ||
 		!copy_bytes(row->cells[2].b, &slot->note, &slot->note_n))

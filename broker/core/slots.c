@@ -260,14 +260,9 @@ void slots_end(struct turn *t, struct slot *slot)
 	slots_ended(t->b, slot);
 }
 
-void slots_forget_receipt(struct turn *t, struct slot *slot)
+void slots_forget_receipt(struct slot *slot)
 {
-	if (!slot->receipt)
-		return;
-
-	struct row *row = effects_put(t->fx, BROKER_TABLE_RECEIPT, PUT_DELETE);
-
-	row_copy(t->fx, row, SPAN_OF(slot->request));
+	slot->receipt_void = true;
 	free(slot->receipt);
 	free(slot->note);
 	slot->receipt = NULL;

@@ -73,8 +73,6 @@ SELECT request, bytes FROM open_request ORDER BY request;
 
 -- name: replace_receipt
 INSERT OR REPLACE INTO receipt (request, receipt, note) VALUES (?1, ?2, ?3);
--- name: delete_receipt
-DELETE FROM receipt WHERE request = ?1;
 -- name: load_receipt
 SELECT request, receipt, note FROM receipt ORDER BY request;
 

@@ -177,7 +177,8 @@ static void pull(struct buyer_step *s, struct open_request *r, const struct bund
 	struct work_pull *work = effects_work(s->fx, WORK_PULL, r->pending->ticket, sizeof(*work));
 
 	*work = (struct work_pull){
-		.from = s->buyer->config.broker,
+		/* What came by the escrow's own door never was at the broker. */
+		.from = bundle->receipt.n > 0 ? s->buyer->config.broker : s->buyer->config.escrow,
 		.request = r->id,
 		.digest = e->payload.cipher_digest,
 		.size = (int64_t)size,

@@ -223,6 +223,9 @@ void settle_outcome(struct turn *t, const struct slot *slot, const struct did *t
 	/* Verdicts are disclosed only after the last one that counts (rule 6). */
 	if (slot->state == SLOT_VERIFYING)
 		return;
+	/* The broker may have none, or other evidence than what was judged. */
+	if (p->from_node)
+		send_attach(send, &p->evidence);
 	send_attach(send, &p->draw);
 	for (size_t i = 0; i < p->n_votes; i++)
 		send_attach(send, &p->votes[i].verdict);
