@@ -102,6 +102,8 @@ int cli_option(struct cli *cli, int argc, char **argv, const struct option *own)
 	};
 	size_t n = 4;
 
+	opterr = 0;
+
 	for (; own && own->name && n < ARRAY_SIZE(all) - 1; own++)
 		all[n++] = *own;
 	for (;;) {
@@ -123,7 +125,8 @@ int cli_option(struct cli *cli, int argc, char **argv, const struct option *own)
 			cli_help(cli->command);
 			return CLI_HELPED;
 		case '?':
-			fprintf(stderr, "Try 'assay %s --help'.\n", cli->command->name);
+			cli_usage(
+				cli, "no such option, or its value is missing: ", argv[optind - 1]);
 			return '?';
 		default:
 			return option;

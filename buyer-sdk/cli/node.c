@@ -59,7 +59,7 @@ static void print_table(const struct buyer_nodes *nodes)
 			(long long)o->cell.radius_m, sources_text(o->sources, sources),
 			did_text(&o->node, did));
 	}
-	printf("%lld nodes are connected.\n", (long long)nodes->connected);
+	printf("%lld peers are connected.\n", (long long)nodes->connected);
 }
 
 static int run_list(int argc, char **argv)

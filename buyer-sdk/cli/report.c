@@ -122,8 +122,8 @@ static void print_checks(const struct cli *cli, const assay_result_t *result)
 				     : strcmp(outcome, "fail") == 0 ? print_red(cli)
 								    : print_yellow(cli);
 
-		printf("  %-15s %s%s%s  %s\n", print_safe(name, shown), colour, outcome,
-			print_plain(cli), print_safe(detail, figures));
+		printf("  %-15s %s%s%s%s%s\n", print_safe(name, shown), colour, outcome,
+			print_plain(cli), *detail ? "  " : "", print_safe(detail, figures));
 	}
 }
 
@@ -160,7 +160,8 @@ void report_print(const struct cli *cli, const struct report *report)
 		printf("node     %s\n", assay_result_node(r));
 	if (*assay_result_source(r))
 		printf("source   %s, tier %s\n", assay_result_source(r), assay_result_tier(r));
-	printf("price    %s %s\n", cli_money(assay_result_price_micros(r), money),
+	printf("price    %s%s%s%s\n", strcmp(assay_result_state(r), "SETTLED") == 0 ? "" : "up to ",
+		cli_money(assay_result_price_micros(r), money), report->currency ? " " : "",
 		report->currency ? print_safe(report->currency, shown) : "");
 	print_payload(report);
 	if (assay_result_check(

@@ -116,7 +116,7 @@ static int show(const struct cli *cli, const struct show *s, assay_t *assay)
 	bool paid = assay_result_bundle(result, &bytes, &n) == ASSAY_OK;
 	struct report report = {
 		.result = result,
-		.status = status,
+		.status = s->wait ? status : ASSAY_OK,
 		.sentence = assay_error(assay),
 		.currency = assay->market.asset,
 		.elapsed_ms = -1,

@@ -39,6 +39,7 @@ struct parties {
 	struct did escrow;
 	struct did verifiers[PANEL_MAX];
 	size_t n_verifiers;
+	char asset[129];
 	bool logged;
 };
 
@@ -61,6 +62,8 @@ static bool read_parties(const assay_result_t *result, struct parties *p)
 			p->buyer = s->issuer;
 			p->broker = s->body.request.broker;
 			p->escrow = s->body.request.escrow;
+			snprintf(p->asset, sizeof(p->asset), "%.*s", (int)s->body.request.asset.n,
+				(const char *)s->body.request.asset.p);
 		} else if (s->kind == STATEMENT_EVIDENCE) {
 			p->node = s->issuer;
 		} else if (s->kind == STATEMENT_VERDICT && p->n_verifiers < PANEL_MAX) {
@@ -102,6 +105,7 @@ static int tell(const struct cli *cli, const char *path, const assay_result_t *r
 
 	if (!read_parties(result, &parties))
 		return cli_fail(cli, ASSAY_NO_MEMORY, NULL);
+	report.currency = parties.asset;
 	if (!cli->json) {
 		printf("%s%s: verified%s\n", print_green(cli), path, print_plain(cli));
 		report_print(cli, &report);

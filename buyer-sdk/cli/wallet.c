@@ -173,10 +173,10 @@ static void print_transfer(const struct buyer_transfer *t)
 
 	if (!id_is_zero(&t->request))
 		id_text(&t->request, request);
-	printf("%6lld %s  %-8s %14s %s  %s -> %s  %.16s\n", (long long)t->seq,
+	printf("%6lld %s  %-8s %14s %s  %s -> %s%s%.16s\n", (long long)t->seq,
 		cli_time(t->at_ns, at), kind_name(t->kind), cli_money(t->line.amount_micros, money),
 		print_safe(t->line.asset, asset), wallet_purpose(t->from_purpose),
-		wallet_purpose(t->line.account_purpose), request);
+		wallet_purpose(t->line.account_purpose), *request ? "  " : "", request);
 }
 
 /* Page after page, from the oldest on, until the cursor stays where it is. */
