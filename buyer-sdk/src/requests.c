@@ -108,9 +108,11 @@ static void fill(const assay_t *a, const assay_buy_options_t *o, int64_t now_ns,
 
 static assay_status_t refused(assay_t *a, enum refusal code, const char *field)
 {
-	if (field && *field)
-		return handle_fail(
-			a, (assay_status_t)code, "%s (%s)", refusal_sentence(code), field);
+	const char *sentence = refusal_sentence(code);
+
+	/* A peer may send the sentence itself, cut, where a field could stand. */
+	if (field && *field && strncmp(sentence, field, strlen(field)) != 0)
+		return handle_fail(a, (assay_status_t)code, "%s (%s)", sentence, field);
 	return handle_status(a, (assay_status_t)code);
 }
 
