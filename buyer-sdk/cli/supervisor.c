@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,10 +37,12 @@ void supervisor_init(struct supervisor *s)
 static int try_in(const char *dir, size_t n, const char *program, char *out, size_t cap)
 {
 	int length = snprintf(out, cap, "%.*s/%s", (int)n, dir, program);
+	struct stat st;
 
 	if (length < 0 || (size_t)length >= cap)
 		return -ENAMETOOLONG;
-	return access(out, X_OK) == 0 ? 0 : -ENOENT;
+	/* A folder of that name can be entered, but not run. */
+	return stat(out, &st) == 0 && S_ISREG(st.st_mode) && access(out, X_OK) == 0 ? 0 : -ENOENT;
 }
 
 static int try_list(const char *list, const char *program, char *out, size_t cap)

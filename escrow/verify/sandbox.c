@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -280,8 +281,10 @@ int sandbox_decode_jpeg(
 static bool try_helper(struct sandbox *s, const char *directory, const char *name)
 {
 	int n = snprintf(s->helper, sizeof(s->helper), "%s%s", directory, name);
+	struct stat st;
 
-	return n > 0 && (size_t)n < sizeof(s->helper) && access(s->helper, X_OK) == 0;
+	return n > 0 && (size_t)n < sizeof(s->helper) && stat(s->helper, &st) == 0 &&
+	       S_ISREG(st.st_mode) && access(s->helper, X_OK) == 0;
 }
 
 /* In each directory of a list with colons: how a build tree says where its programs are. */
