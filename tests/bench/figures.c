@@ -25,7 +25,7 @@ struct figure {
 
 struct figures {
 	const char *name;
-	struct figure figures[FIGURES_MAX];
+	struct figure figures[FIGURES_LIST_MAX];
 	size_t n;
 };
 
@@ -73,7 +73,7 @@ static struct samples figures_samples(const char *name, const double *values, si
 void figures_add(struct figures *f, const char *name, const char *unit, enum figures_better better,
 	const double *samples, size_t n, double target)
 {
-	assert(f->n < FIGURES_MAX);
+	assert(f->n < FIGURES_LIST_MAX);
 	f->figures[f->n++] = (struct figure){
 		.ours = figures_samples(name, samples, n),
 		.unit = unit,
