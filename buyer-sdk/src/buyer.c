@@ -305,6 +305,14 @@ static bool passing(int64_t code)
 	       code == REFUSED_DISK_FULL || code == REFUSED_GREETING_REQUIRED;
 }
 
+/* A request that the broker once took ends by its state, unless the broker knows nothing of it. */
+static bool about_cancel(const struct open_request *r, int64_t code)
+{
+	if (code == REFUSED_CANCEL_TOO_LATE || code == REFUSED_ALREADY_ENDED)
+		return true;
+	return !r->posting && code != REFUSED_REQUEST_UNKNOWN && code != REFUSED_NOT_A_PARTY;
+}
+
 static void on_refused(struct buyer_step *s)
 {
 	const struct message *m = &s->event->opened->message;
@@ -316,16 +324,21 @@ static void on_refused(struct buyer_step *s)
 	}
 	if (r->ended || passing(m->code))
 		return;
+
+	bool of_cancel = about_cancel(r, m->code);
+
+	/* Repeated on the way, the refusal of a cancel comes twice. */
+	if (of_cancel && id_is_zero(&r->cancel))
+		return;
 	r->code = (enum refusal)m->code;
 	set_field(r, m->text);
 	flag(r, BUYER_REFUSED);
-	if (!id_is_zero(&r->cancel) && !r->posting) {
-		/* The cancel was refused, not the request. */
-		forget_statement(s->fx, &r->cancel);
-		r->cancel = (struct id){ 0 };
+	if (!of_cancel) {
+		buyer_end(s, r);
 		return;
 	}
-	buyer_end(s, r);
+	forget_statement(s->fx, &r->cancel);
+	r->cancel = (struct id){ 0 };
 }
 
 static void message(struct buyer_step *s)

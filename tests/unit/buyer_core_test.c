@@ -209,6 +209,31 @@ static void refused(void **state)
 	assert_int_equal(w->result.code, REFUSED_STATEMENT_ISSUER);
 }
 
+/* The answer to a cancel that came too late, twice as networks do, ends nothing but the cancel. */
+static void cancel_refused_twice(void **state)
+{
+	struct world *w = *state;
+	const struct message m = { .message = MESSAGE_REFUSED,
+		.request = w->t->request.id,
+		.code = REFUSED_CANCEL_TOO_LATE };
+	struct message first = m;
+	struct message again = m;
+
+	post(w);
+	status(w, SLOT_VERIFYING);
+	assert_true(next(w));
+	call(w, BUYER_CALL_CANCEL, 8);
+	from(w, &w->t->broker, &first, NULL, 0);
+	assert_true(next(w));
+	assert_int_equal(w->result.kind, BUYER_REFUSED);
+	assert_false(w->result.ended);
+	from(w, &w->t->broker, &again, NULL, 0);
+	assert_false(next(w));
+	status(w, SLOT_REFUNDED);
+	assert_true(next(w));
+	assert_true(w->result.ended);
+}
+
 static void large_payload(void **state)
 {
 	struct world *w = *state;
@@ -479,6 +504,7 @@ int main(void)
 		TEST(happy_path),
 		TEST(repeats_and_resumes),
 		TEST(refused),
+		TEST(cancel_refused_twice),
 		TEST(large_payload),
 		TEST(another_purchase),
 		TEST(wallet),
