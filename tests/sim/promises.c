@@ -22,10 +22,23 @@ static struct id key_of(uint8_t party, uint16_t table, const struct id *id)
 	return key;
 }
 
+/* A receipt may be forgotten when another attempt begins; what it proves stays in the log. */
+static bool in_log(const struct sim_party *broker, const struct id *evidence)
+{
+	const struct store_table *t = &broker->store.tables[BROKER_TABLE_ENTRY];
+
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (t->slots[i] && span_eq(t->slots[i]->cells[2].b, SPAN_OF(*evidence)))
+			return true;
+	return false;
+}
+
 static bool kept(const struct sim_party *p, const struct promise *promise)
 {
 	const struct store_row *row;
 
+	if (promise->table == BROKER_TABLE_ENTRY && p->kind == SIM_BROKER)
+		return in_log(p, &promise->id);
 	if (promise->table == ESCROW_TABLE_TRANSFER && p->kind == SIM_ESCROW)
 		return promise->number == 0 ||
 		       store_find_int(&p->store, promise->table, promise->number);
@@ -125,7 +138,7 @@ void checks_left(struct world *w, struct sim_party *p, const struct sim_out *out
 	if (p->kind == SIM_BROKER && (type == MESSAGE_STATUS || type == MESSAGE_BUNDLE))
 		promise(w, p, BROKER_TABLE_SLOT, &out->request, ended);
 	if (p->kind == SIM_BROKER && type == MESSAGE_RECEIPT)
-		promise(w, p, BROKER_TABLE_RECEIPT, &out->request, 0);
+		promise(w, p, BROKER_TABLE_ENTRY, &out->target, 0);
 	if (p->kind == SIM_ESCROW && type == MESSAGE_FUNDED)
 		promise(w, p, ESCROW_TABLE_SLOT, &out->request, 0);
 	if (p->kind == SIM_ESCROW && type == MESSAGE_OUTCOME)
