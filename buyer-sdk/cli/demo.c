@@ -309,7 +309,7 @@ static void show_next(const struct demo *d)
 {
 	printf("\nEverything stays in %s. Next:\n"
 	       "  assay up --demo --dir %s        run this market again, then in another terminal:\n"
-	       "  assay buy photo --dir %s --at 47.3769,8.5417 --radius 500 --max 0.20 --out photo.jpg\n"
+	       "  assay buy measure --dir %s --at 47.3769,8.5417 --radius 500 --unit V --max 0.20\n"
 	       "  assay-node --dir ./mynode --broker %s/broker/contact.json --escrow %s/escrow/contact.json \\\n"
 	       "    --verifier %s --camera v4l2:/dev/video0 --place LAT,LON --price 0.05\n"
 	       "  assay verify %s\n",
