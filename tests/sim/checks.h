@@ -3,7 +3,7 @@
 #include "proto/core/idmap.h"
 #include "tests/sim/sim.h"
 
-#define PROMISES_MAX 262144
+#define PROMISES_MAX 65536
 #define EVIDENCE_MAX 16384
 #define MIRROR_MAX   256
 

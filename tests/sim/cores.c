@@ -29,6 +29,12 @@ const struct core_ops *cores_ops(enum sim_kind kind)
 	abort();
 }
 
+/* Room for every request of the run, so that nothing is forgotten for lack of it. */
+static size_t capacity(const struct world *w)
+{
+	return 64 + 2 * w->o.requests;
+}
+
 static const struct did *did_of(const struct world *w, uint8_t index)
 {
 	return &w->parties[index].author.signer.issuer;
@@ -40,7 +46,7 @@ static void *new_broker(struct world *w, const struct sim_party *p)
 		.keyring = p->keyring,
 		.escrows = { *did_of(w, w->escrow) },
 		.n_escrows = 1,
-		.slots = SIM_CAPACITY,
+		.slots = capacity(w),
 		.offerings = 64 };
 	struct broker *broker;
 
@@ -49,16 +55,16 @@ static void *new_broker(struct world *w, const struct sim_party *p)
 	return broker;
 }
 
-static void *new_escrow(const struct sim_party *p)
+static void *new_escrow(const struct world *w, const struct sim_party *p)
 {
 	struct escrow_config config = { .author = p->author,
 		.keyring = p->keyring,
 		.assets = { SPAN_STR(SIM_ASSET) },
 		.n_assets = 1,
 		.play_money = true,
-		.open = SIM_CAPACITY,
-		.holds = 2 * SIM_CAPACITY,
-		.accounts = 65536,
+		.open = capacity(w),
+		.holds = 2 * capacity(w),
+		.accounts = 128 * capacity(w),
 		.transfers = 1024,
 		.operations = 1024,
 		.seen = 4096 };
@@ -105,7 +111,7 @@ static void *new_node(struct world *w, const struct sim_party *p)
 		.escrow = *did_of(w, w->escrow),
 		.n_offerings = 2,
 		.max_captures = 4,
-		.capacity = SIM_CAPACITY,
+		.capacity = 2 * capacity(w),
 		.secret = p->index };
 	config.offerings[0] = offering(w, "measurement", 100000 + 1000 * p->index);
 	config.offerings[0].parameters.unit = SPAN_STR("Cel");
@@ -121,7 +127,7 @@ void *cores_new(struct world *w, struct sim_party *p)
 	case SIM_BROKER:
 		return new_broker(w, p);
 	case SIM_ESCROW:
-		return new_escrow(p);
+		return new_escrow(w, p);
 	case SIM_NODE:
 		return new_node(w, p);
 	case SIM_VERIFIER:

@@ -22,7 +22,6 @@
 #define SIM_ASSET        "XTS"
 #define SIM_START_NS     (INT64_C(1800000000) * NS_PER_S)
 #define SIM_BATCH_MAX    16
-#define SIM_CAPACITY     8192 /* slots, rows, holds */
 #define SIM_QUIET_MAX_NS (3 * 3600 * NS_PER_S) /* after the faults stop */
 
 enum sim_kind { SIM_BROKER, SIM_ESCROW, SIM_NODE, SIM_VERIFIER, SIM_BUYER, SIM_KINDS };
