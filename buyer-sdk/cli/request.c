@@ -103,8 +103,9 @@ static int show(const struct cli *cli, const struct show *s, assay_t *assay)
 	size_t n;
 	int code;
 
-	/* That it was refunded is an answer, unless the caller waited for the outcome. */
-	bool answered = result && (status == ASSAY_OK || status == ASSAY_REFUNDED);
+	/* That it was refunded or not funded is an answer, unless the caller waited for the outcome. */
+	bool answered = result && (status == ASSAY_OK || status == ASSAY_REFUNDED ||
+					  strcmp(assay_result_state(result), "LAPSED") == 0);
 
 	if (!answered) {
 		code = cli_fail(cli, status, assay_error(assay));

@@ -200,6 +200,8 @@ static assay_status_t judge(assay_t *a, struct buyer_result *result, assay_resul
 	bool refusal = result->kind == BUYER_REFUSED;
 	bool served = result->kind == BUYER_BUNDLE;
 	bool ended = result->ended;
+	/* Nothing was taken, so nothing came back: the escrow refused to fund it. */
+	bool unfunded = result->state == SLOT_LAPSED && code != REFUSED_NOT;
 	char field[sizeof(result->field)];
 
 	memcpy(field, result->field, sizeof(field));
@@ -211,7 +213,7 @@ static assay_status_t judge(assay_t *a, struct buyer_result *result, assay_resul
 		}
 	}
 	buyer_result_deinit(result);
-	if (refusal)
+	if (refusal || (ended && unfunded))
 		return refused(a, code, field);
 	if (served)
 		return ASSAY_OK;

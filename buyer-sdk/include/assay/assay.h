@@ -134,8 +134,10 @@ typedef struct assay_buy_options {
 /* A request's id as text: 64 hex digits and NUL. */
 #define ASSAY_ID_SIZE 65
 
-/* Posts and waits until it has ended. OK: paid, and the result holds a verified payload;
- * ASSAY_REFUNDED: *ret_result tells why. */
+/*
+ * Posts and waits until it has ended. OK: paid, and the result holds a verified payload; ASSAY_REFUNDED: *ret_result tells
+ * why; a refusal of the market where nothing was taken.
+ */
 ASSAY_API assay_status_t assay_buy(
 	assay_t *assay, const assay_buy_options_t *options, assay_result_t **ret_result);
 
