@@ -61,6 +61,8 @@ static void remember_command(const struct sim_options *o)
 
 static void report(const struct world *w)
 {
+	static const char *const bases[] = { "nothing", "verdicts", "default", "ruling", "silence",
+		"no show", "withheld", "cancel", "expiry" };
 	size_t states[SLOT_STATES] = { 0 };
 	size_t refused = 0;
 
@@ -88,6 +90,11 @@ static void report(const struct world *w)
 	}
 	if (!w->o.verbose)
 		return;
+	for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
+		if (w->bases[0][i] + w->bases[1][i])
+			printf("  settled by %-21s %llu paid, %llu refunded\n", bases[i],
+				(unsigned long long)w->bases[1][i],
+				(unsigned long long)w->bases[0][i]);
 	for (size_t i = 0; i < FAULTS; i++)
 		if (w->faults[i])
 			printf("  %-32s %llu\n", faults_name((enum sim_fault)i),

@@ -125,6 +125,7 @@ void settled_check(struct world *w, const struct sim_party *escrow, const struct
 		if (at == EVIDENCE_MAX || !idmap_put(&c->by_request, s->request.b, at))
 			abort();
 		c->settlements[at] = st->id;
+		w->bases[s->outcome == SLOT_SETTLED][s->basis % 16]++;
 	}
 	if (!settled_load(escrow, &s->request, &request) ||
 		!settled_load(escrow, &s->hold, &hold) ||

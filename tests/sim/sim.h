@@ -221,6 +221,7 @@ struct world {
 	uint64_t faults[FAULTS];
 	uint64_t crashes[SIM_KINDS];
 	uint64_t refusals[256];
+	uint64_t bases[2][16]; /* settlements that refunded, that paid, by enum basis */
 	bool broken;
 	char broken_name[48];
 	char broken_text[400];
