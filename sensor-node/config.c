@@ -256,6 +256,17 @@ static int take_instrument(struct config *config, const char *text, struct confi
 	return r;
 }
 
+static int take_captures(struct config *config, const char *text, struct config_error *error)
+{
+	int64_t captures;
+
+	if (config_decimal(text, 0, &captures) < 0 || captures < 1 || captures > NODE_CAPTURES_MAX)
+		return wrong(error, "--captures must be a whole number from 1 to %d.",
+			NODE_CAPTURES_MAX);
+	config->captures = captures;
+	return 0;
+}
+
 int config_option(
 	struct config *config, const char *name, const char *value, struct config_error *ret_error)
 {
@@ -278,13 +289,8 @@ int config_option(
 		return take_text(config->broker, sizeof(config->broker), name, text, ret_error);
 	if (strcmp(name, "escrow") == 0)
 		return take_text(config->escrow, sizeof(config->escrow), name, text, ret_error);
-	if (strcmp(name, "captures") == 0) {
-		if (config_decimal(value, 0, &config->captures) < 0 || config->captures < 1 ||
-			config->captures > NODE_CAPTURES_MAX)
-			return wrong(ret_error, "--captures must be a whole number from 1 to %d.",
-				NODE_CAPTURES_MAX);
-		return 0;
-	}
+	if (strcmp(name, "captures") == 0)
+		return take_captures(config, value, ret_error);
 	return wrong(ret_error, "There is no option \"%s\".", name);
 }
 

@@ -200,6 +200,7 @@ static void seed_config(void)
 	SEED_TEXT("config", "price", "0.000001");
 	SEED_TEXT("config", "address", "[fe80::1]:5025");
 	SEED_TEXT("config", "did", did);
+	SEED_TEXT("config", "captures-none", "000"); /* once taken although it was refused */
 }
 
 int main(int argc, char **argv)
