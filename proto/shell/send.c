@@ -269,24 +269,44 @@ static int deliver(struct shell *shell, const struct route *route, struct span b
 	return r;
 }
 
+int send_deliver(struct shell *shell, const struct route *route, int64_t type, struct span bytes,
+	int64_t now)
+{
+	int r = deliver(shell, route, bytes, now);
+
+	if (r == 0) {
+		shell->counts.sent++;
+		if (type < SHELL_TYPES_MAX)
+			shell->counts.sent_types[type]++;
+	} else if (r == -EHOSTUNREACH) {
+		shell->counts.dropped_absent++;
+	} else if (r != -EAGAIN) {
+		shell->counts.dropped_full++;
+	}
+	return r;
+}
+
+bool send_connected(const struct shell *shell, const struct route *route)
+{
+	return route->contact < 0 || shell->dialled[route->contact].greeted;
+}
+
 void send_flush(struct shell *shell)
 {
 	int64_t now = clock_mono_ns();
 
+	held_retry(shell, now);
 	for (size_t i = 0; i < shell->n_outs; i++) {
 		const struct out *out = &shell->outs[i];
-		int r = deliver(
-			shell, &out->route, SPAN(shell->out_bytes + out->offset, out->n), now);
+		struct span bytes = SPAN(shell->out_bytes + out->offset, out->n);
+		int r = -EAGAIN;
 
-		if (r == 0) {
-			shell->counts.sent++;
-			if (out->type < SHELL_TYPES_MAX)
-				shell->counts.sent_types[out->type]++;
-		} else if (r == -EHOSTUNREACH) {
-			shell->counts.dropped_absent++;
-		} else {
+		if (!held_blocked(&shell->held, &out->route))
+			r = send_deliver(shell, &out->route, out->type, bytes, now);
+		if (r == -EAGAIN &&
+			!(send_connected(shell, &out->route) &&
+				held_put(&shell->held, &out->route, out->type, bytes, now)))
 			shell->counts.dropped_full++;
-		}
 	}
 	shell->n_outs = 0;
 	shell->n_out_bytes = 0;

@@ -179,6 +179,8 @@ static int64_t wait_ms(const struct shell *shell)
 	if (wake_at != INT64_MAX)
 		wait_ns = MIN(wait_ns, wake_at - clock_now_ns());
 	wait_ns = MIN(wait_ns, beat);
+	if (shell->held.n > 0)
+		wait_ns = MIN(wait_ns, SHELL_HELD_RETRY_NS);
 	if (shell->control && shell_control_busy(shell->control))
 		wait_ns = 0;
 	return wait_ns <= 0 ? 0 : (wait_ns + NS_PER_MS - 1) / NS_PER_MS;
@@ -377,6 +379,7 @@ void shell_free(struct shell *shell)
 	closep(&shell->wake);
 	pthread_mutex_destroy(&shell->lock);
 	free(shell->doomed);
+	held_deinit(&shell->held);
 	free(shell->outs);
 	free(shell->out_bytes);
 	free(shell->chunk);

@@ -27,6 +27,12 @@
 #define SHELL_PEERS_MAX      16384 /* identities connected at a time, at most */
 #define SHELL_CACHE_BYTES    (64 << 20) /* of statements and payloads kept to be attached */
 #define SHELL_CACHE_MAX      65536 /* their number; a power of two */
+#define SHELL_HELD_MAX       4096 /* messages that wait for room in a peer's queue */
+#define SHELL_HELD_BYTES     ((size_t)32 << 20) /* of those */
+#define SHELL_HELD_PEER_MAX  512 /* of those, for one peer of the server */
+#define SHELL_HELD_NS        (2 * NS_PER_S) /* after that cores repeat what matters */
+#define SHELL_HELD_RETRY_NS  (2 * NS_PER_MS)
+#define SHELL_BLOCKED_MAX    16 /* peers with a full queue that are remembered in a batch */
 #define SHELL_OUT_MAX        (8 << 20) /* bytes queued in a batch, after which it ends */
 #define SHELL_WORK_MAX       4096 /* results that wait to be taken */
 #define SHELL_PULLS_MAX      32 /* payloads pulled at a time */

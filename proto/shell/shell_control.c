@@ -174,6 +174,7 @@ static void stats(struct shell *shell, struct control *c)
 		{ "ignored", n->ignored },
 		{ "dropped_absent", n->dropped_absent },
 		{ "dropped_full", n->dropped_full },
+		{ "held", shell->held.n },
 		{ "unresolved", n->unresolved },
 		{ "pulls", n->pulls },
 		{ "chunks", n->chunks },

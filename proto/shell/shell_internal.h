@@ -94,6 +94,25 @@ struct out {
 	int64_t type; /* enum message_type */
 };
 
+/* A message that waits for room in its receiver's queue; bytes are malloc'd. */
+struct held_message {
+	struct route route;
+	int64_t type;
+	int64_t until; /* monotonic */
+	uint8_t *bytes;
+	size_t n;
+};
+
+/* In the order of their sending. */
+struct held {
+	struct held_message *ring; /* SHELL_HELD_MAX, or NULL before the first */
+	size_t first;
+	size_t n;
+	size_t bytes;
+	struct route blocked[SHELL_BLOCKED_MAX]; /* full queues, as the last try found them */
+	size_t n_blocked;
+};
+
 /* A piece of work to start after the commit, or a result to take. */
 struct job {
 	struct job *next;
@@ -153,6 +172,7 @@ struct shell {
 	size_t n_outs, cap_outs;
 	uint8_t *out_bytes;
 	size_t n_out_bytes, cap_out_bytes;
+	struct held held;
 	uint8_t *chunk; /* PAYLOAD_CHUNK */
 	struct message reply; /* scratch for the shell's own messages */
 	struct route asked_by; /* where the message came from that the core steps over */
@@ -219,8 +239,23 @@ _must_check_ int send_refused(
 	struct shell *shell, const struct route *route, enum refusal code, const char *field);
 /* Clears shell->reply and starts a message in it. */
 struct message *send_begin(struct shell *shell, enum message_type type);
-/* Everything that is queued leaves. */
+/* Everything that is queued leaves, or waits for room. */
 void send_flush(struct shell *shell);
+/* Gives bytes to the transport and counts them. 0, -EAGAIN where there is no room, -EHOSTUNREACH. */
+_must_check_ int send_deliver(struct shell *shell, const struct route *route, int64_t type,
+	struct span bytes, int64_t now);
+/* Whether there is somebody for whom waiting makes sense. */
+bool send_connected(const struct shell *shell, const struct route *route);
+
+/* held.c: what did not fit into a peer's queue. */
+void held_deinit(struct held *held);
+/* Whether the last try found the queue of that peer full. */
+bool held_blocked(const struct held *held, const struct route *route);
+/* Keeps a copy. False where it is not worth it, or over a limit. */
+_must_check_ bool held_put(
+	struct held *held, const struct route *route, int64_t type, struct span bytes, int64_t now);
+/* Tries all once, and drops what is over its time. */
+void held_retry(struct shell *shell, int64_t now);
 
 /* sessions.c: peers of the server. */
 _must_check_ int sessions_init(struct sessions *sessions, size_t capacity, uint64_t secret);
