@@ -10,7 +10,7 @@
 #include "tests/unit/market_fixture.h"
 
 #define BROKER_WORLD_ROWS 8192
-#define BROKER_WORLD_SENT 96
+#define BROKER_WORLD_SENT 1024
 
 struct broker_world {
 	struct market m;
