@@ -151,7 +151,8 @@ static enum refusal take_verdict(struct turn *t, struct slot *slot, const struct
 	/* Verifiers keep nothing and may sign again: the first one counts. */
 	if (!id_is_zero(&vote->verdict))
 		return REFUSED_NOT;
-	if (slot->state != SLOT_VERIFYING)
+	/* Late is late, also where the tick that ends the wait has not come yet. */
+	if (slot->state != SLOT_VERIFYING || t->event->now_ns >= holds_deadline_at(t->e, slot))
 		return REFUSED_VERDICT_LATE;
 	refusal = check_verdict(t, slot, s);
 	if (refusal == REFUSED_NOT && s->body.verdict.outcome == CHECK_PASS &&
