@@ -1,5 +1,7 @@
 #include "proto/statement/keyring.h"
 
+#include "proto/base/sha256.h"
+
 #include <stdlib.h>
 
 /*
@@ -14,6 +16,12 @@ struct slot {
 };
 
 struct keyring {
+	/*
+	 * SHA-256 of statements whose signature was right, whole bytes, which include the key that
+	 * it is checked under: so a hit says the same for ever, and whether the key may be used is
+	 * looked up each time all the same. One place for each, the newer one wins.
+	 */
+	struct id verified[KEYRING_VERIFIED];
 	struct slot *slots;
 	size_t n_slots;
 	size_t capacity;
@@ -259,6 +267,12 @@ static enum refusal usable(const struct keyring_entry *e, int64_t at_ns)
 	return REFUSED_NOT;
 }
 
+/* Where a statement's digest has its place. */
+static struct id *verified_place(struct keyring *k, const struct id *digest)
+{
+	return &k->verified[(digest->b[0] | digest->b[1] << 8) & (KEYRING_VERIFIED - 1)];
+}
+
 enum refusal keyring_verify(struct keyring *keyring, const struct statement *statement)
 {
 	const struct did *did = &statement->issuer;
@@ -276,7 +290,17 @@ enum refusal keyring_verify(struct keyring *keyring, const struct statement *sta
 	}
 	if (refusal != REFUSED_NOT)
 		return refusal;
-	return cose_verify(&statement->envelope.parts, statement->envelope.alg, kid, SPAN(NULL, 0));
+
+	struct id digest = SHA256(statement->bytes);
+	struct id *place = verified_place(keyring, &digest);
+
+	if (id_eq(place, &digest))
+		return REFUSED_NOT;
+	refusal = cose_verify(
+		&statement->envelope.parts, statement->envelope.alg, kid, SPAN(NULL, 0));
+	if (refusal == REFUSED_NOT)
+		*place = digest;
+	return refusal;
 }
 
 const struct keyring_entry *keyring_at(const struct keyring *keyring, size_t index)

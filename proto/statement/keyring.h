@@ -11,6 +11,9 @@
 /* Statements kept of one identity; its oldest makes room. */
 #define KEYRING_STATEMENTS_MAX 8
 
+/* Statements whose right signature is remembered; a power of two, at most 65536. */
+#define KEYRING_VERIFIED 4096
+
 struct keyring;
 
 struct keyring_entry {
@@ -42,8 +45,9 @@ _must_check_ enum refusal keyring_learn(
 
 /*
  * Verifies a decoded statement's signature under its issuer's key, and that the key was valid and
- * not revoked at the statement's at_ns. REFUSED_NOT, COSE_SIGNATURE, KEY_UNKNOWN, KEY_REVOKED,
- * KEY_NOT_VALID_YET.
+ * not revoked at the statement's at_ns. The very same bytes are not verified twice within
+ * KEYRING_VERIFIED others; the key's validity is looked at each time. REFUSED_NOT, COSE_SIGNATURE,
+ * KEY_UNKNOWN, KEY_REVOKED, KEY_NOT_VALID_YET.
  */
 _must_check_ enum refusal keyring_verify(
 	struct keyring *keyring, const struct statement *statement);

@@ -180,6 +180,38 @@ static void forged_statements_are_refused(void **state)
 	assert_int_equal(keyring_verify(k, &s), REFUSED_COSE_SIGNATURE);
 }
 
+/* The same bytes are verified once; whether their key may be used, each time. */
+static void verified_once(void **state)
+{
+	_cleanup_(keyring_freep) struct keyring *k = keyring_new(8);
+	struct made made = made_claim(1, 10, 5 * DAY);
+	struct made forged = made;
+	struct statement s = decode(&made);
+	uint64_t before;
+
+	(void)state;
+	learn(k, (struct word){ .root = 1, .key = 10, .until_ns = 9 * DAY });
+	before = cose_counts().verifications;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(keyring_verify(k, &s), REFUSED_NOT);
+	assert_int_equal(cose_counts().verifications, before + 1);
+
+	/* A wrong signature over the same content is another statement, and is never remembered. */
+	forged.bytes[forged.out.n - 5] ^= 1;
+	s = decode(&forged);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(keyring_verify(k, &s), REFUSED_COSE_SIGNATURE);
+	assert_int_equal(cose_counts().verifications, before + 3);
+
+	learn(k, (struct word){ .root = 1,
+			 .key = 11,
+			 .until_ns = 9 * DAY,
+			 .revokes = 10,
+			 .since_ns = DAY });
+	s = decode(&made);
+	assert_int_equal(keyring_verify(k, &s), REFUSED_KEY_REVOKED);
+}
+
 /* The two statements may come in either order. */
 static void revocation_in_any_order(void **state)
 {
@@ -442,6 +474,7 @@ int main(void)
 		cmocka_unit_test(learns_and_verifies),
 		cmocka_unit_test(learns_only_what_the_root_signed),
 		cmocka_unit_test(forged_statements_are_refused),
+		cmocka_unit_test(verified_once),
 		cmocka_unit_test(revocation_in_any_order),
 		cmocka_unit_test(replacement_in_any_order),
 		cmocka_unit_test(prolonged_key),
