@@ -223,6 +223,12 @@ void settle_outcome(struct turn *t, const struct slot *slot, const struct did *t
 	/* Verdicts are disclosed only after the last one that counts (rule 6). */
 	if (slot->state == SLOT_VERIFYING)
 		return;
+	/* Who was paid has nothing to dispute, and need not check what the buyer will check. */
+	if (slot->state == SLOT_SETTLED && did_eq(to, &p->node) &&
+		!did_eq(to, &slot->terms.broker)) {
+		send_attach(send, &p->settlement);
+		return;
+	}
 	/* The broker may have none, or other evidence than what was judged. */
 	if (p->from_node)
 		send_attach(send, &p->evidence);
