@@ -34,15 +34,15 @@ static int print_json(const struct buyer_nodes *nodes)
 		const struct buyer_offering *o = &nodes->offerings[i];
 
 		json_array_append_new(list,
-			json_pack("{s:s,s:s,s:s,s:I,s:s,s:{s:I,s:I,s:I},s:o}", "node",
+			json_pack("{s:s,s:s,s:s,s:I,s:s,s:{s:I,s:I,s:I},s:o,s:b}", "node",
 				did_text(&o->node, did), "offering", id_text(&o->id, id), "kind",
 				o->kind, "price_micros", (json_int_t)o->price_micros, "asset",
 				o->asset, "cell", "lat_e7", (json_int_t)o->cell.lat_e7, "lon_e7",
 				(json_int_t)o->cell.lon_e7, "radius_m",
-				(json_int_t)o->cell.radius_m, "sources", sources_json(o->sources)));
+				(json_int_t)o->cell.radius_m, "sources", sources_json(o->sources),
+				"connected", o->connected));
 	}
-	return cli_print_json(json_pack(
-		"{s:I,s:o}", "connected", (json_int_t)nodes->connected, "offerings", list));
+	return cli_print_json(json_pack("{s:o}", "offerings", list));
 }
 
 static void print_table(const struct buyer_nodes *nodes)
@@ -53,13 +53,13 @@ static void print_table(const struct buyer_nodes *nodes)
 	for (size_t i = 0; i < nodes->n_offerings; i++) {
 		const struct buyer_offering *o = &nodes->offerings[i];
 
-		printf("%-16s %10s %-5s near %s,%s (%lld m)  %s  %s\n", print_safe(o->kind, kind),
-			cli_money(o->price_micros, money), print_safe(o->asset, asset),
-			print_degrees(o->cell.lat_e7, lat), print_degrees(o->cell.lon_e7, lon),
-			(long long)o->cell.radius_m, sources_text(o->sources, sources),
+		printf("%-16s %10s %-5s near %s,%s (%lld m)  %s  %s  %s\n",
+			print_safe(o->kind, kind), cli_money(o->price_micros, money),
+			print_safe(o->asset, asset), print_degrees(o->cell.lat_e7, lat),
+			print_degrees(o->cell.lon_e7, lon), (long long)o->cell.radius_m,
+			sources_text(o->sources, sources), o->connected ? "connected" : "away",
 			did_text(&o->node, did));
 	}
-	printf("%lld peers are connected.\n", (long long)nodes->connected);
 }
 
 static int run_list(int argc, char **argv)

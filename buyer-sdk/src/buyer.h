@@ -101,12 +101,13 @@ struct buyer_offering {
 	int64_t price_micros;
 	struct place cell;
 	int64_t sources;
+	bool connected; /* its node is there now */
 };
 
 struct buyer_nodes {
 	struct buyer_offering offerings[MESSAGE_STATEMENTS_MAX];
 	size_t n_offerings;
-	int64_t connected;
+	int64_t cursor; /* for the next page; 0: this was the last */
 };
 
 struct buyer_requests {

@@ -167,6 +167,8 @@ static void read_offerings(struct buyer_nodes *nodes, const struct opened *opene
 
 		if (st->kind != STATEMENT_OFFERING)
 			continue;
+		out->connected = nodes->n_offerings < 63 &&
+				 (opened->message.connected >> nodes->n_offerings & 1);
 		nodes->n_offerings++;
 		out->node = st->issuer;
 		out->id = st->id;
@@ -176,7 +178,7 @@ static void read_offerings(struct buyer_nodes *nodes, const struct opened *opene
 		out->cell = o->cell;
 		out->sources = o->sources;
 	}
-	nodes->connected = opened->message.connected;
+	nodes->cursor = opened->message.cursor;
 }
 
 static enum message_type answer_to(enum buyer_call_kind kind)

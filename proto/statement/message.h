@@ -54,7 +54,8 @@ enum message_type {
 			      * evidence, draw, verdicts, release, settlement; receipt, note; blob:
 			      * ciphertext if inline */
 	MESSAGE_REQUESTS = 26, /* requests */
-	MESSAGE_OFFERINGS = 27, /* +offerings; connected */
+	MESSAGE_OFFERINGS =
+		27, /* +offerings; bit i of connected: the node of the i-th is there; cursor: the next page */
 	/* broker to escrow */
 	MESSAGE_FUND = 30, /* +request, offering; [+decline of the attempt before]; slot, attempt,
 			    * price_micros. answered by FUNDED or REFUSED */
