@@ -113,6 +113,16 @@ void *effects_work(struct effects *fx, int kind, uint64_t ticket, size_t n)
 	return detail;
 }
 
+void *effects_work_early(struct effects *fx, int kind, uint64_t ticket, size_t n)
+{
+	size_t at = fx->n;
+	void *detail = effects_work(fx, kind, ticket, n);
+
+	if (!fx->overflow)
+		fx->v[at].work.early = true;
+	return detail;
+}
+
 static void put_statement(struct effects *fx, const struct id *id, enum statement_kind kind,
 	const struct id *request, struct span bytes)
 {

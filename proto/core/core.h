@@ -78,6 +78,7 @@ struct work {
 	int kind; /* the core's own enum */
 	size_t size;
 	const void *detail;
+	bool early; /* may begin before the commit, since a crash loses nothing with it */
 };
 
 struct effect {
@@ -177,6 +178,11 @@ void row_copy(struct effects *fx, struct row *row, struct span bytes);
 /* A new WORK effect with a zeroed detail of size n in the arena; ret_detail may be NULL for n = 0.
  */
 void *effects_work(struct effects *fx, int kind, uint64_t ticket, size_t n);
+/*
+ * The same for work of the program's own that need not wait for the commit of the event's rows:
+ * what it does is done again after a crash, or never needed. Its end is an event as any other.
+ */
+void *effects_work_early(struct effects *fx, int kind, uint64_t ticket, size_t n);
 
 /* Stores a statement that arrived in the event (its bytes live in the event). */
 void effects_keep(struct effects *fx, const struct statement *s, const struct id *request);

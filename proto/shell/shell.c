@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-/* Rows first, so that what is sent finds them; then messages; works wait for the commit. */
+/* Rows first, so that what is sent finds them; then messages; works wait for the commit, but early
+ * ones. */
 static int carry_out(struct shell *shell)
 {
 	struct effects *fx = &shell->fx;
@@ -28,8 +29,10 @@ static int carry_out(struct shell *shell)
 		if (fx->v[i].type == EFFECT_SEND)
 			r = send_effect(shell, fx->v[i].send);
 	for (size_t i = 0; i < fx->n && r == 0; i++)
-		if (fx->v[i].type == EFFECT_WORK)
+		if (fx->v[i].type == EFFECT_WORK && !fx->v[i].work.early)
 			r = work_queue_add(&shell->started, &fx->v[i].work);
+		else if (fx->v[i].type == EFFECT_WORK)
+			r = shell->o.start_work(shell->o.ctx, &fx->v[i].work);
 	cache_trim(&shell->cache);
 	return r;
 }

@@ -72,7 +72,8 @@ struct shell_options {
 	size_t n_contacts;
 	size_t peers_max; /* 0: SHELL_PEERS_MAX */
 	/*
-	 * Starts a piece of the program's own work (kind >= WORK_OWN), after the commit. work and
+	 * Starts a piece of the program's own work (kind >= WORK_OWN), after the commit, or in the
+	 * middle of the batch where the core said early. work and
 	 * its detail live during the call. It must end in one shell_work_done(), which may come
 	 * during the call. A negative errno ends the shell.
 	 */

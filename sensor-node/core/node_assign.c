@@ -261,7 +261,8 @@ void node_assign_capture(struct node_step *s, struct node_row *row)
 	row->ticket = ++node->n_tickets << 32 | (uint64_t)(row - node->rows);
 	node->n_capturing++;
 
-	struct node_capture *work = effects_work(
+	/* Nothing is signed before the capture has come and is durable with all that led to it. */
+	struct node_capture *work = effects_work_early(
 		s->fx, NODE_WORK_CAPTURE, row->ticket, sizeof(*work));
 
 	*work = (struct node_capture){

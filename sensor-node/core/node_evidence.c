@@ -338,14 +338,27 @@ static int64_t paid(const struct node *node, const struct settlement *settlement
 	return micros;
 }
 
-static struct node_row *row_of_request(struct node *node, const struct id *request)
+static bool is_open(const struct node_row *row, const struct id *request)
 {
+	return row->used && id_eq(&row->request, request) &&
+	       (row->state == NODE_ASSIGNED || row->state == NODE_COMMITTED ||
+		       row->state == NODE_RECEIPTED);
+}
+
+/* By the evidence that a settlement names; else the one attempt that is open. */
+static struct node_row *row_of_request(
+	struct node *node, const struct id *request, const struct statement *settlement)
+{
+	struct node_row *known = settlement ? node_row_by(node, &node->by_answer,
+						      &settlement->body.settlement.evidence)
+					    : NULL;
+
+	if (known && is_open(known, request))
+		return known;
 	for (uint32_t i = 0; i < node->capacity; i++) {
 		struct node_row *row = &node->rows[i];
 
-		if (row->used && id_eq(&row->request, request) &&
-			(row->state == NODE_ASSIGNED || row->state == NODE_COMMITTED ||
-				row->state == NODE_RECEIPTED))
+		if (is_open(row, request))
 			return row;
 	}
 	return NULL;
@@ -356,7 +369,7 @@ void node_evidence_outcome(struct node_step *s)
 	struct node *node = s->node;
 	const struct message *m = &s->event->opened->message;
 	const struct statement *st = message_find(s->event->opened, STATEMENT_SETTLEMENT);
-	struct node_row *row = row_of_request(node, &m->request);
+	struct node_row *row = row_of_request(node, &m->request, st);
 
 	if (!did_eq(&s->event->from, &node->config.escrow) || !row)
 		return;
