@@ -8,6 +8,9 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
+/* What a vanished node's earmark still has to live at its commit_by: t_deliver and the escrow's grace. */
+#define VANISHED_WAIT_NS (60 * NS_PER_S + 2 * CLOCK_SKEW_NS)
+
 static int setup(void **state)
 {
 	struct broker_world *w = calloc(1, sizeof(*w));
@@ -272,10 +275,15 @@ static void vanished_next_node(void **state)
 	/* What comes from the first node now is too late, and says so. */
 	sale_capture(w, &s);
 	sale_give(w, &s, true);
-	assert_int_equal(broker_world_refusal(w), REFUSED_NOT_A_PARTY);
+	assert_int_equal(broker_world_refusal(w), REFUSED_EVIDENCE_LATE);
+	/* Its earmark lives on for t_deliver and twice the skew; so long there is no other. */
+	broker_world_pass(w, 69 * NS_PER_S);
+	assert_null(broker_world_sent(w, &w->m.escrow, MESSAGE_FUND));
+	broker_world_pass(w, NS_PER_S);
+	assert_non_null(broker_world_sent(w, &w->m.escrow, MESSAGE_FUND));
 	sale_refuse(w, &s, REFUSED_EARMARK_LIVE);
 	assert_int_equal(state_of(w, &s), SLOT_OPEN);
-	broker_world_pass(w, 20 * NS_PER_S);
+	broker_world_pass(w, 2 * NS_PER_S);
 	second_attempt(w, &s);
 }
 
