@@ -84,7 +84,7 @@ void assign_on_decline(struct turn *t)
 	slot->links[LINK_DECLINE] = s->id;
 	slot->refusal = (uint16_t)s->body.answer.reason;
 	effects_keep(t->fx, s, &slot->request);
-	time_next_attempt(t, slot);
+	time_next_attempt(t, slot, true);
 }
 
 /* The ciphertext, here or to come, must be the one that the evidence names. */

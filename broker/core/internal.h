@@ -272,5 +272,8 @@ void outcome_on_fetch(struct turn *t);
 
 /* time.c */
 void time_tick(struct turn *t);
-/* The attempt is over without evidence: the next node, or none left. */
-void time_next_attempt(struct turn *t, struct slot *slot);
+/*
+ * The attempt is over without evidence: the next node, or none left. Where the node did not decline
+ * itself, the next one waits until the escrow takes the earmark back.
+ */
+void time_next_attempt(struct turn *t, struct slot *slot, bool declined);

@@ -4,6 +4,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 /* --- kinds --- */
 
@@ -115,60 +118,19 @@ static uint64_t match_child_bit(const struct match_place *place, unsigned level)
 
 static uint32_t match_place_need(struct match *m, uint16_t kind, uint32_t row, uint32_t col)
 {
-	struct match_place wanted = { .row = row, .col = col, .kind = kind };
-	struct match_cell *leaf = &m->cells[match_cell_need(m, match_place_key(&wanted, 0))];
-	uint32_t at;
-	unsigned i = 0;
-	double lat = ((double)row / 1000.0 - 90.0) * (M_PI / 180.0);
-	double lon = ((double)col / 1000.0 - 180.0) * (M_PI / 180.0);
+	uint32_t at = match_leaf_place(m, kind, row, col);
 
-	for (at = leaf->near[0]; at != 0; at = match_leaf_next(m, leaf, &i, at))
-		if (m->places[at].row == row && m->places[at].col == col)
-			return at;
+	if (at != 0)
+		return at;
 	at = m->free_place;
 	if (at != 0)
-		m->free_place = m->places[at].next;
+		m->free_place = m->places[at].pack;
 	else
 		at = ++m->n_places;
-	wanted.v[0] = cos(lat) * cos(lon);
-	wanted.v[1] = cos(lat) * sin(lon);
-	wanted.v[2] = sin(lat);
-	wanted.min_price = INT64_MAX;
-	for (i = 0; i < MATCH_NEAR && leaf->near[i] != 0;)
-		i++;
-	if (i < MATCH_NEAR) {
-		leaf->near[i] = at;
-	} else {
-		wanted.next = leaf->places;
-		leaf->places = at;
-	}
-	m->places[at] = wanted;
+	m->places[at] = (struct match_place){
+		.min_price = INT64_MAX, .row = row, .col = col, .kind = kind
+	};
 	return at;
-}
-
-static void match_place_drop(struct match *m, struct match_cell *leaf, uint32_t place)
-{
-	uint32_t *link = &leaf->places;
-	unsigned i = 0;
-	unsigned last = MATCH_NEAR - 1;
-
-	while (i < MATCH_NEAR && leaf->near[i] != place)
-		i++;
-	if (i == MATCH_NEAR) {
-		while (*link != place)
-			link = &m->places[*link].next;
-		*link = m->places[place].next;
-	} else if (leaf->places != 0) {
-		leaf->near[i] = leaf->places;
-		leaf->places = m->places[leaf->places].next;
-	} else {
-		while (leaf->near[last] == 0)
-			last--;
-		leaf->near[i] = leaf->near[last];
-		leaf->near[last] = 0;
-	}
-	m->places[place].next = m->free_place;
-	m->free_place = place;
 }
 
 /* --- offerings --- */
@@ -177,20 +139,17 @@ static void match_place_drop(struct match *m, struct match_cell *leaf, uint32_t 
 static int64_t match_cell_price(const struct match *m, const struct match_cell *cell)
 {
 	unsigned level = (unsigned)(cell->key >> 25 & 7);
-	uint32_t row = (uint32_t)(cell->key >> 13 & 0xfff);
-	uint32_t col = (uint32_t)(cell->key & 0x1fff);
+	uint16_t kind = (uint16_t)(cell->key >> 28);
 	int64_t price = INT64_MAX;
-	unsigned i = 0;
 
-	for (uint32_t p = cell->near[0]; p != 0; p = match_leaf_next(m, cell, &i, p))
-		price = MIN(price, m->places[p].min_price);
 	for (uint64_t bits = cell->children; bits != 0; bits &= bits - 1) {
 		uint32_t bit = (uint32_t)__builtin_ctzll(bits);
-		uint32_t child = match_cell_find(
-			m, match_cell_key((uint16_t)(cell->key >> 28), level - 1, row * 8 + bit / 8,
-				   col * 8 + bit % 8));
+		uint32_t row = (uint32_t)(cell->key >> 13 & 0xfff) * 8 + bit / 8;
+		uint32_t col = (uint32_t)(cell->key & 0x1fff) * 8 + bit % 8;
+		uint64_t key = match_cell_key(kind, level - 1, row, col);
 
-		price = MIN(price, m->cells[child].min_price);
+		price = MIN(price, level == 1 ? match_leaf_find(m, kind, row, col)->marks[0].price
+					      : m->cells[match_cell_find(m, key)].min_price);
 	}
 	return price;
 }
@@ -203,39 +162,46 @@ static void match_enter(struct match *m, uint32_t entry, uint16_t kind, uint32_t
 	e->place = match_place_need(m, kind, row, col);
 	place = &m->places[e->place];
 	match_order_insert(m, place, entry);
-	for (unsigned level = 0; level < MATCH_LEVELS; level++) {
+	if (place->count == 1)
+		match_leaf_add(m, e->place);
+	else
+		match_leaf_set(m, e->place);
+	for (unsigned level = 1; level < MATCH_LEVELS; level++) {
 		struct match_cell *cell =
 			&m->cells[match_cell_need(m, match_place_key(place, level))];
 
 		cell->count++;
 		cell->min_price = MIN(cell->min_price, e->price);
-		if (level > 0)
-			cell->children |= match_child_bit(place, level - 1);
+		cell->children |= match_child_bit(place, level - 1);
 	}
 }
 
 static void match_leave(struct match *m, uint32_t entry)
 {
 	struct match_entry *e = &m->entries[entry];
-	uint32_t at = e->place;
-	struct match_place place;
+	struct match_place *place = &m->places[e->place];
 	bool gone = false; /* the cell below */
 
-	match_order_remove(m, &m->places[at], entry);
-	place = m->places[at];
-	for (unsigned level = 0; level < MATCH_LEVELS; level++) {
-		uint64_t key = match_place_key(&place, level);
+	match_order_remove(m, place, entry);
+	if (place->count == 0)
+		gone = match_leaf_drop(m, e->place);
+	else
+		match_leaf_set(m, e->place);
+	for (unsigned level = 1; level < MATCH_LEVELS; level++) {
+		uint64_t key = match_place_key(place, level);
 		struct match_cell *cell = &m->cells[match_cell_find(m, key)];
 
-		if (level == 0 && place.root == 0)
-			match_place_drop(m, cell, at);
 		if (gone)
-			cell->children &= ~match_child_bit(&place, level - 1);
+			cell->children &= ~match_child_bit(place, level - 1);
 		gone = --cell->count == 0;
 		if (gone)
 			match_cell_drop(m, key);
 		else if (cell->min_price == e->price)
 			cell->min_price = match_cell_price(m, cell);
+	}
+	if (place->count == 0) {
+		place->pack = m->free_place;
+		m->free_place = e->place;
 	}
 	e->place = 0;
 }
@@ -313,6 +279,7 @@ int match_touch(struct match *m, uint32_t handle, uint64_t last_used)
 	match_order_remove(m, place, handle + 1);
 	m->entries[handle + 1].used = last_used;
 	match_order_insert(m, place, handle + 1);
+	match_leaf_set(m, m->entries[handle + 1].place);
 	return 0;
 }
 
@@ -327,22 +294,32 @@ struct match *match_free(struct match *m)
 {
 	if (m == NULL)
 		return NULL;
-	free(m->entries);
-	free(m->pools[0]);
-	free(m->pools[1]);
-	free(m->cell_slots);
+	for (size_t i = 0; i < MATCH_POOLS; i++)
+		free(m->pools[i]);
 	free(m->kinds);
 	free(m);
 	return NULL;
 }
 
-/* Zeroed memory for n things of a multiple of 64 bytes, aligned to 64. */
+/*
+ * Zeroed memory for n things, aligned. calloc() leaves untouched pages to the kernel, so that the
+ * worst case costs nothing. Large arrays are read at random: on small pages every read would also
+ * wait for the page tables.
+ */
 static void *match_pool(size_t n, size_t size, void **ret_pool)
 {
-	uint8_t *pool = calloc(n + 1, size);
+	size_t align = n * size >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
+	uint8_t *pool = calloc(1, n * size + align);
+	uint8_t *start;
 
 	*ret_pool = pool;
-	return pool == NULL ? NULL : pool + (64 - (uintptr_t)pool % 64) % 64;
+	if (pool == NULL)
+		return NULL;
+	start = pool + (align - (uintptr_t)pool % align) % align;
+	if (align == HUGE_PAGE)
+		/* ignored: without huge pages it is slower, and no less right */
+		(void)madvise(start, n * size, MADV_HUGEPAGE);
+	return start;
 }
 
 struct match *match_new(uint32_t capacity)
@@ -356,21 +333,25 @@ struct match *match_new(uint32_t capacity)
 	if (m == NULL)
 		return NULL;
 	m->capacity = capacity;
-	/* Every offering alone in its cell on the three lower levels; 66 and 2 cells a kind above.
-	 */
-	m->max_cells = 3 * capacity + MIN(capacity, 66u * MATCH_KINDS_MAX) +
+	m->max_leaves = 2 * capacity;
+	/* Every offering alone in its cell on two levels; 66 and 2 cells a kind above. */
+	m->max_cells = 2 * capacity + MIN(capacity, 66u * MATCH_KINDS_MAX) +
 		       MIN(capacity, 2u * MATCH_KINDS_MAX);
 	while (slots < (size_t)m->max_cells + m->max_cells / 2)
 		slots *= 2;
 	m->cell_mask = (uint32_t)(slots - 1);
-	/* calloc() leaves untouched pages to the kernel, so that the worst case costs nothing. */
-	m->entries = calloc((size_t)capacity + 1, sizeof(*m->entries));
-	m->places = match_pool((size_t)capacity + 1, sizeof(*m->places), &m->pools[0]);
-	m->cells = match_pool((size_t)m->max_cells + 1, sizeof(*m->cells), &m->pools[1]);
-	m->cell_slots = calloc(slots, sizeof(*m->cell_slots));
+	m->entries = match_pool((size_t)capacity + 1, sizeof(*m->entries), &m->pools[0]);
+	m->places = match_pool((size_t)capacity + 1, sizeof(*m->places), &m->pools[1]);
+	m->leaves = match_pool(m->max_leaves, sizeof(*m->leaves), &m->pools[2]);
+	/* A leaf's first pack has one mark at least, and three are before it. */
+	m->packs = match_pool((size_t)capacity / 4 + 1, sizeof(*m->packs), &m->pools[3]);
+	m->cells = match_pool((size_t)m->max_cells + 1, sizeof(*m->cells), &m->pools[4]);
+	m->cell_slots = match_pool(slots, sizeof(*m->cell_slots), &m->pools[5]);
 	m->kinds = calloc(MATCH_KINDS_MAX, sizeof(*m->kinds));
-	if (m->entries == NULL || m->places == NULL || m->cells == NULL || m->cell_slots == NULL ||
-		m->kinds == NULL)
+	for (size_t i = 0; i < MATCH_POOLS; i++)
+		if (m->pools[i] == NULL)
+			return match_free(m);
+	if (m->kinds == NULL)
 		return match_free(m);
 	for (size_t i = 0; i < MATCH_EDGES; i++) {
 		double lat = MIN((double)(i << MATCH_LEAF_SHIFT) / 1000.0 - 90.0, 90.0);

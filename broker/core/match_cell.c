@@ -19,7 +19,7 @@ uint32_t match_cell_need(struct match *m, uint64_t key)
 			return m->cell_slots[slot];
 	if (m->free_cell != 0) {
 		cell = m->free_cell;
-		m->free_cell = m->cells[cell].places;
+		m->free_cell = m->cells[cell].next;
 	} else {
 		assert(m->n_cells < m->max_cells);
 		cell = ++m->n_cells;
@@ -38,7 +38,7 @@ void match_cell_drop(struct match *m, uint64_t key)
 		assert(m->cell_slots[slot] != 0);
 		slot = (slot + 1) & m->cell_mask;
 	}
-	m->cells[m->cell_slots[slot]].places = m->free_cell;
+	m->cells[m->cell_slots[slot]].next = m->free_cell;
 	m->free_cell = m->cell_slots[slot];
 	/* Closes the gap, so that no search ends at it too early. */
 	hole = slot;

@@ -25,6 +25,47 @@ static void match_check_place(const struct match *m, uint32_t at, uint32_t *coun
 	*count += n;
 }
 
+static void match_check_mark(const struct match *m, const struct match_leaf *leaf,
+	const struct match_mark *mark, uint32_t pack, uint32_t *count)
+{
+	uint32_t at = m->entries[mark->first].place;
+	const struct match_place *place = &m->places[at];
+
+	assert((match_cell_key(place->kind, 0, place->row >> MATCH_LEAF_SHIFT,
+			place->col >> MATCH_LEAF_SHIFT) |
+		       MATCH_LEAF_USED) == leaf->key);
+	assert((place->row & 63) == mark->at >> 6 && (place->col & 63) == (mark->at & 63));
+	assert(place->pack == pack && place->first == mark->first);
+	assert(place->min_price == mark->price && (place->count > 1) == mark->more);
+	assert(leaf->marks[0].price <= mark->price);
+	assert(match_leaf_place(m, place->kind, place->row, place->col) == at);
+	match_check_place(m, at, count);
+}
+
+/* Counts the offerings in a leaf. */
+static uint32_t match_check_leaf(
+	const struct match *m, uint16_t kind, uint32_t row, uint32_t col, int64_t *ret_price)
+{
+	const struct match_leaf *leaf = match_leaf_find(m, kind, row, col);
+	uint32_t loose;
+	uint32_t count = 0;
+	uint32_t n = 0;
+
+	assert(leaf != NULL && leaf->n > 0);
+	loose = match_leaf_loose(leaf->n);
+	for (; n < MIN(leaf->n, (uint32_t)MATCH_LEAF_MARKS); n++)
+		match_check_mark(m, leaf, &leaf->marks[n], 0, &count);
+	for (uint32_t pack = leaf->pack; pack != 0; pack = m->packs[pack].next) {
+		for (uint32_t i = 0; i < loose; i++)
+			match_check_mark(m, leaf, &m->packs[pack].marks[i], pack, &count);
+		n += loose;
+		loose = MATCH_PACK_MARKS;
+	}
+	assert(n == leaf->n);
+	*ret_price = leaf->marks[0].price;
+	return count;
+}
+
 /* Counts the offerings below a cell. */
 static uint32_t match_check_cell(const struct match *m, uint16_t kind, unsigned level, uint32_t row,
 	uint32_t col, int64_t *ret_price)
@@ -33,23 +74,17 @@ static uint32_t match_check_cell(const struct match *m, uint16_t kind, unsigned 
 	const struct match_cell *cell = &m->cells[at];
 	uint32_t count = 0;
 	int64_t price = INT64_MAX;
-	unsigned i = 0;
 
 	assert(at != 0);
-	assert(level == 0 || cell->near[0] == 0);
-	for (uint32_t p = cell->near[0]; p != 0; p = match_leaf_next(m, cell, &i, p)) {
-		assert(m->places[p].kind == kind);
-		assert(m->places[p].row >> MATCH_LEAF_SHIFT == row);
-		assert(m->places[p].col >> MATCH_LEAF_SHIFT == col);
-		match_check_place(m, p, &count);
-		price = MIN(price, m->places[p].min_price);
-	}
 	for (uint64_t bits = cell->children; bits != 0; bits &= bits - 1) {
 		uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+		uint32_t below_row = row * 8 + bit / 8;
+		uint32_t below_col = col * 8 + bit % 8;
 		int64_t below;
 
-		count += match_check_cell(
-			m, kind, level - 1, row * 8 + bit / 8, col * 8 + bit % 8, &below);
+		count += level == 1 ? match_check_leaf(m, kind, below_row, below_col, &below)
+				    : match_check_cell(
+					      m, kind, level - 1, below_row, below_col, &below);
 		price = MIN(price, below);
 	}
 	assert(count == cell->count && count > 0 && price == cell->min_price);

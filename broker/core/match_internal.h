@@ -7,7 +7,10 @@
 #define MATCH_ROWS       180001 /* steps from pole to pole, both included */
 #define MATCH_COLS       360000
 #define MATCH_EDGES      (MATCH_ROWS / 64 + 2)
-#define MATCH_NEAR       8
+#define MATCH_LEAF_MARKS 3
+#define MATCH_PACK_MARKS 7
+#define MATCH_POOLS      6
+#define MATCH_LEAF_USED  (UINT64_C(1) << 63)
 #define MATCH_KIND_SLOTS (2 * MATCH_KINDS_MAX)
 
 /* An offering, at handle + 1. */
@@ -20,30 +23,55 @@ struct match_entry {
 	uint64_t used;
 };
 
-/* All offerings of one kind at one rounded position. One cache line. */
+/* All offerings of one kind at one rounded position. */
 struct match_place {
-	_Alignas(64) double v[3]; /* unit vector */
 	int64_t min_price;
 	uint32_t row;
 	uint32_t col;
-	uint32_t next; /* in its leaf cell's list, or in the free list */
 	uint32_t root; /* of the ordered tree of its offerings */
 	uint32_t first;
 	uint32_t count; /* of its offerings */
+	uint32_t pack; /* where its mark is, 0: in the leaf; or the next in the free list */
 	uint16_t kind;
 };
 
-/* One cache line. */
+/* What a query must know of a place, so that most queries read leaves and nothing else. */
+struct match_mark {
+	int64_t price; /* of the first */
+	uint32_t first;
+	uint16_t at; /* row and column in the leaf, six bits each */
+	bool more; /* than the first */
+};
+
+/*
+ * A cell of the lowest level, in an open-addressed table of its own: where it is follows from its
+ * key alone, so a query asks memory for all the leaves it needs at once. One cache line. The
+ * first mark is the cheapest of all.
+ */
+struct match_leaf {
+	_Alignas(64) uint64_t key; /* with MATCH_LEAF_USED; 0 where there is none */
+	uint32_t n; /* marks, those in packs included */
+	uint32_t pack; /* the marks that are not here; only the first pack may have gaps */
+	struct match_mark marks[MATCH_LEAF_MARKS];
+};
+
+struct match_pack {
+	_Alignas(64) uint32_t next; /* of the leaf, or in the free list */
+	struct match_mark marks[MATCH_PACK_MARKS];
+};
+
+/* A cell above the leaves. */
 struct match_cell {
-	_Alignas(64) uint64_t key;
-	uint64_t children; /* a bit for each that is not empty; 0 in a leaf */
+	_Alignas(32) uint64_t key;
+	uint64_t children; /* a bit for each that is not empty */
 	int64_t min_price; /* lowest of all offerings below */
 	uint32_t count; /* of the offerings below */
-	uint32_t places; /* of a leaf, those over MATCH_NEAR; or the next in the free list */
-	/* A leaf's first places, without gaps: read ahead all at once, which a list does not allow.
-	 */
-	uint32_t near[MATCH_NEAR];
+	uint32_t next; /* in the free list */
 };
+
+_Static_assert(sizeof(struct match_leaf) == 64 && sizeof(struct match_pack) == 128 &&
+		       sizeof(struct match_cell) == 32,
+	"what a query reads fills cache lines");
 
 struct match_kind {
 	char name[MATCH_KIND_MAX];
@@ -55,11 +83,17 @@ struct match {
 	uint32_t capacity;
 	uint32_t count;
 	struct match_entry *entries;
-	void *pools[2]; /* as allocated: places and cells lie in them, aligned */
+	void *pools[MATCH_POOLS]; /* as allocated: the arrays lie in them, aligned */
 
 	struct match_place *places;
 	uint32_t n_places; /* ever used */
 	uint32_t free_place;
+
+	struct match_leaf *leaves;
+	uint32_t max_leaves; /* twice the capacity */
+	struct match_pack *packs;
+	uint32_t n_packs;
+	uint32_t free_pack;
 
 	struct match_cell *cells;
 	uint32_t n_cells;
@@ -94,14 +128,40 @@ static inline uint32_t match_cell_home(const struct match *m, uint64_t key)
 	return (uint32_t)((parent * UINT64_C(0x9e3779b97f4a7c15) >> 32) + child) & m->cell_mask;
 }
 
-/* The place of a leaf after p, which was its i-th, starting with near[0] and 0. 0 at the end. */
-static inline uint32_t match_leaf_next(
-	const struct match *m, const struct match_cell *leaf, unsigned *i, uint32_t p)
+static inline uint32_t match_leaf_home(const struct match *m, uint64_t key)
 {
-	if (++*i < MATCH_NEAR)
-		return leaf->near[*i];
-	return *i == MATCH_NEAR ? leaf->places : m->places[p].next;
+	return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15) >> 32) * m->max_leaves >> 32);
 }
+
+/* A leaf by its row and column among leaves. NULL where it is empty. */
+static inline struct match_leaf *match_leaf_find(
+	const struct match *m, uint16_t kind, uint32_t row, uint32_t col)
+{
+	uint64_t key = match_cell_key(kind, 0, row, col) | MATCH_LEAF_USED;
+	uint32_t i = match_leaf_home(m, key);
+
+	while (m->leaves[i].key != key) {
+		if (m->leaves[i].key == 0)
+			return NULL;
+		i = i + 1 == m->max_leaves ? 0 : i + 1;
+	}
+	return &m->leaves[i];
+}
+
+/* How many marks are in the first pack of a leaf with n marks; all later packs are full. */
+static inline uint32_t match_leaf_loose(uint32_t n)
+{
+	return n <= MATCH_LEAF_MARKS ? 0 : (n - MATCH_LEAF_MARKS - 1) % MATCH_PACK_MARKS + 1;
+}
+
+/* The place, 0 where there is none. Looks at each mark of its leaf. */
+uint32_t match_leaf_place(const struct match *m, uint16_t kind, uint32_t row, uint32_t col);
+/* Marks a place that got its first offering. The pools are as large as the worst case. */
+void match_leaf_add(struct match *m, uint32_t place);
+/* Marks it anew, after its offerings changed. */
+void match_leaf_set(struct match *m, uint32_t place);
+/* Takes the mark of a place without offerings away. Whether the leaf went with it. */
+bool match_leaf_drop(struct match *m, uint32_t place);
 
 /* Cells, by key. 0 where there is none. */
 uint32_t match_cell_find(const struct match *m, uint64_t key);

@@ -106,6 +106,31 @@ static void keep_statements(struct turn *t, struct slot *slot)
 	}
 }
 
+/* Why it is not paid: the escrow's own gate, or the first check that failed a verifier. */
+static int64_t reason_of(const struct opened *o)
+{
+	if (o->message.code != REFUSED_NOT)
+		return o->message.code;
+	for (size_t i = 0; i < o->n_statements; i++) {
+		const struct verdict *v = &o->statements[i].body.verdict;
+
+		if (o->statements[i].kind != STATEMENT_VERDICT)
+			continue;
+		for (size_t k = 0; k < v->n_checks; k++)
+			if (v->checks[k].result == CHECK_FAIL && v->checks[k].code != REFUSED_NOT)
+				return v->checks[k].code;
+	}
+	return REFUSED_NOT;
+}
+
+static void keep_reason(struct slot *slot, const struct opened *o)
+{
+	int64_t code = reason_of(o);
+
+	if (code > 0 && code <= UINT16_MAX)
+		slot->refusal = (uint16_t)code;
+}
+
 /* A settlement must be the escrow's and about this slot. */
 static bool settlement_fits(const struct slot *slot, const struct opened *o, int64_t state)
 {
@@ -176,12 +201,14 @@ void outcome_on_outcome(struct turn *t)
 		return;
 	if (state == SLOT_OPEN) {
 		keep_statements(t, slot);
+		keep_reason(slot, o);
 		slot->n_verdicts = 0;
 		begin_again(t, slot);
 	} else if (slot_ended((enum slot_state)state)) {
 		const struct statement *s = message_find(o, STATEMENT_SETTLEMENT);
 
 		keep_statements(t, slot);
+		keep_reason(slot, o);
 		/* LAPSED was told as the end; what the escrow held all the same, it gave back. */
 		if (slot->state != SLOT_LAPSED) {
 			note_way(t, slot, &s->body.settlement);

@@ -2,9 +2,11 @@
 
 #define TICK_MOST 64 /* slots in one step: the heap brings the rest with the next tick */
 
-void time_next_attempt(struct turn *t, struct slot *slot)
+void time_next_attempt(struct turn *t, struct slot *slot, bool declined)
 {
 	const struct request *r = &slot->open->request;
+	/* A node that says nothing keeps its earmark to the end: no money for another before. */
+	int64_t wait_ns = declined ? 0 : r->t_deliver_ms * NS_PER_MS + 2 * CLOCK_SKEW_NS;
 	bool left = slot->attempt + 1 < r->attempts && t->event->now_ns < slot->expires_ns;
 
 	if (!slots_move(t, slot, left ? SLOT_ON_DECLINE : SLOT_ON_NO_SHOW))
@@ -12,8 +14,11 @@ void time_next_attempt(struct turn *t, struct slot *slot)
 	if (left) {
 		slot->attempt++;
 		/* Each attempt has t_open to find its node; the hold ends them all. */
-		slot->deadline_ns = t->event->now_ns + r->t_open_ms * NS_PER_MS;
-		post_next(t, slot);
+		slot->deadline_ns = t->event->now_ns + wait_ns + r->t_open_ms * NS_PER_MS;
+		if (declined)
+			post_next(t, slot);
+		else
+			slots_repeat(t, slot, wait_ns);
 	} else {
 		post_close(t, slot, BASIS_NO_SHOW);
 	}
@@ -26,7 +31,7 @@ static void on_deadline(struct turn *t, struct slot *slot)
 {
 	slot->deadline_ns = INT64_MAX;
 	if (slot->state == SLOT_ASSIGNED) {
-		time_next_attempt(t, slot);
+		time_next_attempt(t, slot, false);
 		return;
 	}
 	if (slot->state == SLOT_POSTED) {
