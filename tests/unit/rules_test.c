@@ -68,6 +68,13 @@ static enum refusal ask(struct market *m, struct request r)
 	return rules_request(s, m->name, &m->broker.did, &m->escrow.did, m->now_ns);
 }
 
+#define CASE(change, code) \
+	do { \
+		r = good; \
+		change; \
+		SAYS(ask(m, r), (code)); \
+	} while (0)
+
 static void request(void **state)
 {
 	struct market *m = *state;
@@ -75,12 +82,6 @@ static void request(void **state)
 	struct request r;
 
 	SAYS(ask(m, good), REFUSED_NOT);
-#define CASE(change, code) \
-	do { \
-		r = good; \
-		change; \
-		SAYS(ask(m, r), (code)); \
-	} while (0)
 	CASE(r.c.market = SPAN_STR("tes"), REFUSED_STATEMENT_MARKET);
 	CASE(r.c.audience[1] = m->buyer.did, REFUSED_STATEMENT_AUDIENCE);
 	CASE(r.c.audience[0] = m->buyer.did, REFUSED_STATEMENT_AUDIENCE);
@@ -93,6 +94,14 @@ static void request(void **state)
 	CASE(r.max_total_micros = 1069999, REFUSED_MAX_TOTAL_TOO_SMALL);
 	CASE(r.max_total_micros = 1070000, REFUSED_NOT);
 	CASE(r.attempt_fee_micros = MARKET_PRICE + 1, REFUSED_ATTEMPT_FEE_TOO_HIGH);
+}
+
+static void request_times(void **state)
+{
+	struct market *m = *state;
+	const struct request good = market_request(m);
+	struct request r;
+
 	CASE(r.c.expires_ns = m->now_ns, REFUSED_REQUEST_EXPIRED);
 	CASE(r.c.expires_ns = 0, REFUSED_REQUEST_EXPIRED);
 	CASE(r.c.at_ns = m->now_ns + 5 * NS_PER_S + 1, REFUSED_REQUEST_FROM_FUTURE);
@@ -118,6 +127,14 @@ static void request(void **state)
 		REFUSED_WINDOW_IMPOSSIBLE);
 	CASE((r.window.present = true, r.window.from_ns = 1, r.window.to_ns = m->now_ns + 1),
 		REFUSED_NOT);
+}
+
+static void request_sense(void **state)
+{
+	struct market *m = *state;
+	const struct request good = market_request(m);
+	struct request r;
+
 	CASE(r.area.radius_m = 0, REFUSED_AREA_IMPOSSIBLE);
 	CASE(r.area.radius_m = 20000001, REFUSED_AREA_IMPOSSIBLE);
 	CASE(r.area.radius_m = 20000000, REFUSED_NOT);
@@ -137,8 +154,8 @@ static void request(void **state)
 	CASE(r.checks[0].id = SPAN_STR("sharpness"), REFUSED_CHECK_UNKNOWN);
 	CASE(r.checks[0].check_version = 2, REFUSED_CHECK_UNKNOWN);
 	CASE((r.checks[0].id = SPAN_STR("sharpness"), r.checks[0].binding = false), REFUSED_NOT);
-#undef CASE
 }
+#undef CASE
 
 static void large_request(void **state)
 {
@@ -316,6 +333,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(money),
 		cmocka_unit_test_setup_teardown(request, setup, teardown),
+		cmocka_unit_test_setup_teardown(request_times, setup, teardown),
+		cmocka_unit_test_setup_teardown(request_sense, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(offering, setup, teardown),
 		cmocka_unit_test(distance),
