@@ -19,6 +19,12 @@ static bool large(const uint8_t *data, size_t n)
 	return false;
 }
 
+static uint32_t sequence_of(const uint8_t reply[static 4])
+{
+	return (uint32_t)reply[0] << 24 | (uint32_t)reply[1] << 16 | (uint32_t)reply[2] << 8 |
+	       reply[3];
+}
+
 /* Whatever the bytes are, the facts are possible: the other side of the wire takes them unchanged. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -37,9 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	FUZZ_PROMISE(memcmp(reply, again, sizeof(reply)) == 0);
 
 	/* The same bytes as a worker's words, in an attacker's hands. */
-	if (n >= WIRE_REPLY &&
-		wire_get_reply(data,
-			(uint32_t)(data[0] << 24 | data[1] << 16 | data[2] << 8 | data[3]), &got)) {
+	if (n >= WIRE_REPLY && wire_get_reply(data, sequence_of(data), &got)) {
 		FUZZ_PROMISE(got.width <= 65535 && got.height <= 65535);
 		FUZZ_PROMISE(strnlen(got.error, JPEG_ERROR_MAX) < JPEG_ERROR_MAX);
 		FUZZ_PROMISE(got.outcome >= JPEG_DECODED && got.outcome <= JPEG_UNSERVED);

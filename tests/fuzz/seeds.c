@@ -3,6 +3,7 @@
  * which must exist. Always the same bytes, but for the JPEGs, which are the installed library's.
  * (cbor's were written by hand; statement's and message's come from statement-samples.)
  */
+#include "escrow/verify/wire.h"
 #include "proto/base/text.h"
 #include "tests/fuzz/samples.h"
 #include "tests/support/fill.h"
@@ -172,6 +173,19 @@ static void seed_jpeg(void)
 		tjFree(jpeg);
 	}
 	tjDestroy(handle);
+
+	/* A worker's reply about a picture of 24 x 18 (escrow/verify/wire.c). */
+	const struct jpeg_facts facts = { .outcome = JPEG_DECODED,
+		.width = 24,
+		.height = 18,
+		.n_components = 3,
+		.mean_luma_milli = 1000,
+		.has_taken_at = true,
+		.taken_at_s = 1700000000 };
+	uint8_t reply[WIRE_REPLY];
+
+	wire_put_reply(0xff000001, &facts, reply);
+	seed("jpeg", "reply", SPAN_OF(reply));
 }
 
 static void seed_config(void)
