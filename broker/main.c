@@ -25,7 +25,7 @@ static int take_option(void *ctx, const char *name, const char *value)
 
 static int run(struct daemon *d, const struct options *o)
 {
-	struct broker_config config = { .author = d->identity.author, .keyring = d->keyring };
+	struct broker_config config = { .author = d->identity.author };
 	struct broker *broker = NULL;
 
 	if (o->n_escrows == 0) {

@@ -30,7 +30,6 @@ enum broker_table {
 
 struct broker_config {
 	struct author author;
-	const struct keyring *keyring;
 	struct did escrows[BROKER_ESCROWS_MAX];
 	size_t n_escrows;
 	size_t slots; /* 0: default */
@@ -39,7 +38,7 @@ struct broker_config {
 
 struct broker;
 
-/* 0, -ENOMEM or -EINVAL. The keyring must outlive it. The caller frees. */
+/* 0, -ENOMEM or -EINVAL. The caller frees. */
 _must_check_ int broker_new(const struct broker_config *config, struct broker **ret_broker);
 void broker_free(struct broker *broker);
 

@@ -43,7 +43,6 @@ static const struct did *did_of(const struct world *w, uint8_t index)
 static void *new_broker(struct world *w, const struct sim_party *p)
 {
 	struct broker_config config = { .author = p->author,
-		.keyring = p->keyring,
 		.escrows = { *did_of(w, w->escrow) },
 		.n_escrows = 1,
 		.slots = capacity(w),

@@ -171,7 +171,6 @@ void broker_world_init(struct broker_world *w)
 	w->sent = calloc(BROKER_WORLD_SENT, sizeof(*w->sent));
 	w->config = (struct broker_config){
 		.author = { w->m.broker.signer, w->m.name },
-		.keyring = w->m.keyring,
 		.escrows = { w->m.escrow.did },
 		.n_escrows = 1,
 		.slots = 256,
