@@ -6,7 +6,6 @@ static const char hex_digits[] = "0123456789abcdef";
 static const char base58_digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 #define DID_PREFIX "did:key:z"
-#define DID_RAW    34 /* multicodec ed25519-pub as a varint (ED 01) and the key */
 #define DID_DIGITS 47
 
 void hex_encode(const void *bytes, size_t n, char *out)
@@ -55,54 +54,82 @@ int id_parse(struct span text, struct id *ret_id)
 	return hex_decode(text, ret_id->b, sizeof(ret_id->b));
 }
 
+/* A big-endian number of 288 bits, of which a did takes 272. */
+#define LIMBS      9
+#define FIVE_RADIX UINT64_C(656356768) /* 58^5: five digits at a time */
+
 char *did_text(const struct did *did, char out[static DID_TEXT_MAX])
 {
-	uint8_t raw[DID_RAW] = { 0xed, 0x01 };
+	uint8_t raw[LIMBS * 4] = { [2] = 0xed, [3] = 0x01 };
+	uint32_t limbs[LIMBS];
 	size_t at = DID_TEXT_MAX - 1;
 
-	memcpy(raw + 2, did->b, sizeof(did->b));
+	memcpy(raw + LIMBS * 4 - sizeof(did->b), did->b, sizeof(did->b));
+	for (size_t i = 0; i < LIMBS; i++)
+		limbs[i] = (uint32_t)raw[4 * i] << 24 | (uint32_t)raw[4 * i + 1] << 16 |
+			   (uint32_t)raw[4 * i + 2] << 8 | raw[4 * i + 3];
 	out[at] = '\0';
 	/* ED 01 followed by 32 bytes always takes 47 digits, so every place is written. */
-	for (size_t digit = 0; digit < DID_DIGITS; digit++) {
-		unsigned rest = 0;
+	for (size_t digit = 0; digit < DID_DIGITS;) {
+		uint64_t rest = 0;
 
-		for (size_t i = 0; i < DID_RAW; i++) {
-			unsigned value = rest << 8 | raw[i];
+		for (size_t i = 0; i < LIMBS; i++) {
+			uint64_t value = rest << 32 | limbs[i];
 
-			raw[i] = (uint8_t)(value / 58);
-			rest = value % 58;
+			limbs[i] = (uint32_t)(value / FIVE_RADIX);
+			rest = value % FIVE_RADIX;
 		}
-		out[--at] = base58_digits[rest];
+		for (size_t i = 0; i < 5 && digit < DID_DIGITS; i++, digit++, rest /= 58)
+			out[--at] = base58_digits[rest % 58];
 	}
 	memcpy(out, DID_PREFIX, strlen(DID_PREFIX));
 	return out;
 }
 
+/* One more than the digit's value; 0 for what is none. */
+/* clang-format off */
+static const uint8_t base58_values[128] = {
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0, 0, 0, 0,
+	0, 10, 11, 12, 13, 14, 15, 16, 17, 0, 18, 19, 20, 21, 22, 0,
+	23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 0, 0, 0, 0, 0,
+	0, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 0, 45, 46, 47,
+	48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 0, 0, 0, 0, 0,
+};
+/* clang-format on */
+
 int did_parse(struct span text, struct did *ret_did)
 {
 	size_t prefix = strlen(DID_PREFIX);
-	uint8_t raw[DID_RAW] = { 0 };
+	uint32_t limbs[LIMBS] = { 0 };
+	uint64_t radix = 1;
+	uint64_t group = 0;
 
 	if (text.n != prefix + DID_DIGITS || memcmp(text.p, DID_PREFIX, prefix) != 0)
 		return -EINVAL;
 	for (size_t i = prefix; i < text.n; i++) {
-		const char *digit = text.p[i] ? strchr(base58_digits, text.p[i]) : NULL;
+		uint8_t value = text.p[i] < 128 ? base58_values[text.p[i]] : 0;
 
-		if (!digit)
+		if (value == 0)
 			return -EINVAL;
-		unsigned carry = (unsigned)(digit - base58_digits);
-
-		for (size_t j = DID_RAW; j-- > 0;) {
-			carry += 58u * raw[j];
-			raw[j] = (uint8_t)carry;
-			carry >>= 8;
+		group = group * 58 + value - 1;
+		radix *= 58;
+		if (radix != FIVE_RADIX && i + 1 < text.n)
+			continue;
+		/* 58^47 is less than 2^288: nothing is carried out of the first limb. */
+		for (size_t j = LIMBS; j-- > 0;) {
+			group += radix * limbs[j];
+			limbs[j] = (uint32_t)group;
+			group >>= 32;
 		}
-		if (carry)
-			return -EINVAL;
+		radix = 1;
 	}
-	if (raw[0] != 0xed || raw[1] != 0x01)
+	if (limbs[0] != 0xed01)
 		return -EINVAL;
-	memcpy(ret_did->b, raw + 2, sizeof(ret_did->b));
+	for (size_t i = 0; i < sizeof(ret_did->b); i++)
+		ret_did->b[i] = (uint8_t)(limbs[1 + i / 4] >> (24 - 8 * (i % 4)));
 	return 0;
 }
 
