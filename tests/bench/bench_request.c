@@ -50,7 +50,9 @@ struct counts {
 	double wraps;
 	double bytes;
 	double batches;
-	double cpu[MARKET_DAEMONS + 1]; /* microseconds; the last is the buyer's */
+	/* The last is the buyer's. */
+	double cpu[MARKET_DAEMONS + 1]; /* microseconds */
+	double verified[MARKET_DAEMONS + 1];
 };
 
 static struct market_bench market;
@@ -239,6 +241,7 @@ static struct counts count(void)
 		c.awaited += (double)s.commits_awaited;
 		c.commits += (double)s.commits;
 		c.signatures += (double)s.signatures;
+		c.verified[i] = (double)s.verifications;
 		c.verifications += (double)s.verifications;
 		c.wraps += (double)s.wraps;
 		c.bytes += (double)s.sent_bytes;
@@ -248,6 +251,7 @@ static struct counts count(void)
 	count_path(&c, MARKET_DAEMONS, shell.received_types);
 	c.messages += (double)shell.sent;
 	c.signatures += (double)cose.signatures;
+	c.verified[MARKET_DAEMONS] = (double)cose.verifications;
 	c.verifications += (double)cose.verifications;
 	c.wraps += (double)seal_counts().wraps;
 	c.bytes += (double)net_counts(buyer->net).sent_bytes;
@@ -338,6 +342,9 @@ static void add_counts(struct figures *f, const struct rounds *r)
 {
 	static const char *const cpu[MARKET_DAEMONS + 1] = { "CPU of the escrow, 128 in flight",
 		"CPU of the broker", "CPU of the verifier", "CPU of the node", "CPU of the buyer" };
+	static const char *const verified[MARKET_DAEMONS + 1] = { "verifications by the escrow",
+		"verifications by the broker", "verifications by the verifier",
+		"verifications by the node", "verifications by the buyer" };
 	/* A heartbeat or two in a round are no messages of a request's. */
 	const double slack = 0.05;
 	const struct {
@@ -358,6 +365,9 @@ static void add_counts(struct figures *f, const struct rounds *r)
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		add_count(
 			f, all[i].name, "a request", r->one, all[i].offset, all[i].target + slack);
+	for (size_t i = 0; i <= MARKET_DAEMONS; i++)
+		add_count(f, verified[i], "a request", r->one,
+			offsetof(struct counts, verified) + i * sizeof(double), NAN);
 	add_count(f, "bytes sent", "bytes", r->one, offsetof(struct counts, bytes), NAN);
 	add_count(f, "commits in all, 128 in flight", "a request", r->many,
 		offsetof(struct counts, commits), NAN);
