@@ -7,7 +7,7 @@
  */
 #include "proto/base/base.h"
 
-#define FIGURES_LIST_MAX        32 /* figures of one bench */
+#define FIGURES_LIST_MAX   32 /* figures of one bench */
 #define FIGURES_BESIDE_MAX 8 /* peers beside one figure */
 
 enum figures_better {

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define NAME     "bench"
 #define CAPTURES "256"
 
 static struct market_bench *running;
@@ -80,9 +79,10 @@ static struct child *start(
 			program);
 
 	bool ours = strncmp(program, "assay-", 6) == 0;
-	bool ok = !ours || (supervisor_arg(child, "--dir") && supervisor_arg(child, dir) &&
-				   supervisor_arg(child, "--market") &&
-				   supervisor_arg(child, NAME) && supervisor_arg(child, "--json"));
+	bool ok = !ours ||
+		  (supervisor_arg(child, "--dir") && supervisor_arg(child, dir) &&
+			  supervisor_arg(child, "--market") && supervisor_arg(child, MARKET_NAME) &&
+			  supervisor_arg(child, "--json"));
 
 	for (size_t i = 0; ok && args[i]; i++)
 		ok = supervisor_arg(child, args[i]);
@@ -121,7 +121,7 @@ static json_t *contact_json(const struct contact *c)
 static void write_buyer(const struct market_bench *m)
 {
 	char path[MARKET_FILE_LEN];
-	json_t *market = json_pack("{s:s,s:s,s:o,s:o,s:[s]}", "name", NAME, "asset", "XTS",
+	json_t *market = json_pack("{s:s,s:s,s:o,s:o,s:[s]}", "name", MARKET_NAME, "asset", "XTS",
 		"broker", contact_json(&m->broker), "escrow", contact_json(&m->escrow), "verifiers",
 		m->verifier);
 
@@ -135,7 +135,7 @@ static void write_buyer(const struct market_bench *m)
 
 	path_in(m, "buyer/keys", path);
 	if (r == 0)
-		r = identity_new(path, NAME);
+		r = identity_new(path, MARKET_NAME);
 	if (r < 0)
 		market_die("%s cannot be made: %s", path, strerror(-r));
 }

@@ -8,6 +8,7 @@
 #include "proto/shell/contact.h"
 #include "proto/shell/shell.h"
 
+#define MARKET_NAME     "bench"
 #define MARKET_DIR_MAX  256
 #define MARKET_FILE_LEN (MARKET_DIR_MAX + 64)
 #define MARKET_LAT      "47.3769" /* where the node is */
