@@ -49,6 +49,7 @@ bool workload_done(const struct world *w)
 	return true;
 }
 
+/* long: one table of ways to spoil a request, a case each */
 static void spoil(struct world *w, struct request *r, enum refusal how, int64_t now_ns)
 {
 	static const struct check strange = { .present = true,

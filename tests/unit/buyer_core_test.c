@@ -400,6 +400,7 @@ static void every_byte_matters(void **state)
 }
 
 /* A bundle made of other parts than it was: what an insider could try who can sign. */
+/* long: one forgery after the other, each against the same sale */
 static void forged(void **state)
 {
 	struct world *w = *state;

@@ -217,6 +217,7 @@ static void receipt(struct world *w, const struct id *evidence)
 	from(w, &w->t->broker, &m, NULL, 0);
 }
 
+/* long: one sale from assignment to settlement, read from top to bottom */
 static void happy_path(void **state)
 {
 	struct world *w = *state;
