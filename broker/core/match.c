@@ -333,7 +333,7 @@ struct match *match_new(uint32_t capacity)
 	if (m == NULL)
 		return NULL;
 	m->capacity = capacity;
-	m->max_leaves = 2 * capacity;
+	m->leaf_blocks = capacity / (MATCH_BLOCK / 2) + 1;
 	/* Every offering alone in its cell on two levels; 66 and 2 cells a kind above. */
 	m->max_cells = 2 * capacity + MIN(capacity, 66u * MATCH_KINDS_MAX) +
 		       MIN(capacity, 2u * MATCH_KINDS_MAX);
@@ -342,7 +342,8 @@ struct match *match_new(uint32_t capacity)
 	m->cell_mask = (uint32_t)(slots - 1);
 	m->entries = match_pool((size_t)capacity + 1, sizeof(*m->entries), &m->pools[0]);
 	m->places = match_pool((size_t)capacity + 1, sizeof(*m->places), &m->pools[1]);
-	m->leaves = match_pool(m->max_leaves, sizeof(*m->leaves), &m->pools[2]);
+	m->leaves = match_pool(
+		(size_t)m->leaf_blocks * MATCH_BLOCK, sizeof(*m->leaves), &m->pools[2]);
 	/* A leaf's first pack has one mark at least, and three are before it. */
 	m->packs = match_pool((size_t)capacity / 4 + 1, sizeof(*m->packs), &m->pools[3]);
 	m->cells = match_pool((size_t)m->max_cells + 1, sizeof(*m->cells), &m->pools[4]);

@@ -7,13 +7,14 @@
  *
  * Positions are the coarse cells that offerings publish. They are rounded to MATCH_STEP_E7, so that
  * offerings of one place tie exactly and a crowd in it is one place, kept in order of price and
- * use. Places hang in leaf cells of 64 x 64 steps, these in a tree of cells eight times as wide
- * each; each cell knows which of its children hold something and the lowest price below. A query
- * goes down nearest first and leaves out what is too far, too dear, or behind what it has found, so
- * a radius of half the world costs about what a small one does.
+ * use. Places are marked in leaf cells of 64 x 64 steps, these hang in a tree of cells eight times
+ * as wide each; each cell knows which of its children hold something and the lowest price below. A
+ * query with a small radius reads the few leaves around it at once. Any other goes down the tree
+ * nearest first and leaves out what is too far, too dear, or behind what it has found, so a radius
+ * of half the world costs about what a small one does.
  *
- * All memory is taken at the start (at most 350 bytes an offering, touched as they are used). Not
- * for two threads at once.
+ * All memory is taken at the start (at most 420 bytes an offering, touched as they are used; in
+ * large indexes in pages of 2 MiB). Not for two threads at once.
  */
 #include "proto/base/base.h"
 

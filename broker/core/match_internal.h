@@ -9,6 +9,7 @@
 #define MATCH_EDGES      (MATCH_ROWS / 64 + 2)
 #define MATCH_LEAF_MARKS 3
 #define MATCH_PACK_MARKS 7
+#define MATCH_BLOCK      64 /* leaves side by side */
 #define MATCH_POOLS      6
 #define MATCH_LEAF_USED  (UINT64_C(1) << 63)
 #define MATCH_KIND_SLOTS (2 * MATCH_KINDS_MAX)
@@ -90,7 +91,7 @@ struct match {
 	uint32_t free_place;
 
 	struct match_leaf *leaves;
-	uint32_t max_leaves; /* twice the capacity */
+	uint32_t leaf_blocks; /* for twice the capacity */
 	struct match_pack *packs;
 	uint32_t n_packs;
 	uint32_t free_pack;
@@ -128,9 +129,27 @@ static inline uint32_t match_cell_home(const struct match *m, uint64_t key)
 	return (uint32_t)((parent * UINT64_C(0x9e3779b97f4a7c15) >> 32) + child) & m->cell_mask;
 }
 
+/*
+ * Where to look for a leaf first, and where after that. The leaves of one cell of the level above
+ * share a block of 4 KiB, so that a small query stays on few pages; which of the block's places is
+ * whose differs from block to block, so that all are used alike. After its own block a leaf looks
+ * at the same place of the next, and after the last one at the next place of the first.
+ */
 static inline uint32_t match_leaf_home(const struct match *m, uint64_t key)
 {
-	return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15) >> 32) * m->max_leaves >> 32);
+	uint64_t parent = key & ~(UINT64_C(7) << 13 | 7);
+	uint64_t h = parent * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t child = (uint32_t)((key >> 10 & 070) | (key & 7));
+
+	return (uint32_t)((h >> 32) * m->leaf_blocks >> 32) * MATCH_BLOCK +
+	       (child ^ (uint32_t)(h >> 20 & (MATCH_BLOCK - 1)));
+}
+
+static inline uint32_t match_leaf_after(const struct match *m, uint32_t i)
+{
+	if (i + MATCH_BLOCK < m->leaf_blocks * MATCH_BLOCK)
+		return i + MATCH_BLOCK;
+	return (i + 1) % MATCH_BLOCK;
 }
 
 /* A leaf by its row and column among leaves. NULL where it is empty. */
@@ -143,7 +162,7 @@ static inline struct match_leaf *match_leaf_find(
 	while (m->leaves[i].key != key) {
 		if (m->leaves[i].key == 0)
 			return NULL;
-		i = i + 1 == m->max_leaves ? 0 : i + 1;
+		i = match_leaf_after(m, i);
 	}
 	return &m->leaves[i];
 }
@@ -173,3 +192,40 @@ void match_cell_drop(struct match *m, uint64_t key);
 void match_order_insert(struct match *m, struct match_place *place, uint32_t entry);
 void match_order_remove(struct match *m, struct match_place *place, uint32_t entry);
 uint32_t match_order_next(const struct match *m, uint32_t entry);
+
+struct match_columns {
+	uint32_t from;
+	uint32_t to; /* included */
+};
+
+/* What a query asks about. Chords are squared, and of a sphere with radius 1. */
+struct match_circle {
+	double row; /* the centre, in steps */
+	double col;
+	double cos_lat;
+	double sin_lat;
+	double chord; /* of the radius */
+	uint32_t row_from; /* the box around it, in steps */
+	uint32_t row_to;
+	struct match_columns columns[2]; /* two where the antimeridian lies between */
+	size_t n_columns;
+	/*
+	 * A plane in which nothing is farther than it is: a place rows and cols away is out of reach
+	 * of a chord where rows^2 + cols^2 * plane_x > chord * plane.
+	 */
+	double plane_x;
+	double plane;
+	const double *edge_cos;
+};
+
+void match_circle_init(struct match_circle *c, const struct match *m, int32_t lat_e7,
+	int32_t lon_e7, uint32_t radius_m);
+/* The chord from the centre to a place. */
+double match_circle_chord(const struct match_circle *c, uint32_t row, uint32_t col);
+/* At most the chord to any point of a cell. */
+double match_circle_cell_chord(
+	const struct match_circle *c, unsigned level, uint32_t row, uint32_t col);
+/* Which children of a cell lie in the box. level is the children's. */
+uint64_t match_circle_window(
+	const struct match_circle *c, unsigned level, uint32_t row, uint32_t col);
+double match_circle_metres(double chord);

@@ -106,7 +106,7 @@ static struct match_leaf *match_leaf_need(struct match *m, const struct match_pl
 		return leaf;
 	/* There are twice as many as there may be offerings. */
 	while (m->leaves[i].key != 0)
-		i = i + 1 == m->max_leaves ? 0 : i + 1;
+		i = match_leaf_after(m, i);
 	m->leaves[i] = (struct match_leaf){ .key = key };
 	return &m->leaves[i];
 }
@@ -151,6 +151,16 @@ void match_leaf_set(struct match *m, uint32_t place)
 		match_leaf_lead_anew(m, leaf);
 }
 
+/* How far a leaf is from where it is looked for first. */
+static uint32_t match_leaf_way(const struct match *m, uint32_t from, uint32_t to)
+{
+	uint32_t all = m->leaf_blocks * MATCH_BLOCK;
+	uint32_t a = from % MATCH_BLOCK * m->leaf_blocks + from / MATCH_BLOCK;
+	uint32_t b = to % MATCH_BLOCK * m->leaf_blocks + to / MATCH_BLOCK;
+
+	return b >= a ? b - a : b + all - a;
+}
+
 /* Closes the gap, so that no search ends at it too early. */
 static void match_leaf_close(struct match *m, uint32_t hole)
 {
@@ -158,16 +168,12 @@ static void match_leaf_close(struct match *m, uint32_t hole)
 
 	for (;;) {
 		uint32_t home;
-		uint32_t from_home;
-		uint32_t from_hole;
 
-		i = i + 1 == m->max_leaves ? 0 : i + 1;
+		i = match_leaf_after(m, i);
 		if (m->leaves[i].key == 0)
 			break;
 		home = match_leaf_home(m, m->leaves[i].key);
-		from_home = i >= home ? i - home : i + m->max_leaves - home;
-		from_hole = i >= hole ? i - hole : i + m->max_leaves - hole;
-		if (from_home < from_hole)
+		if (match_leaf_way(m, home, i) < match_leaf_way(m, hole, i))
 			continue;
 		m->leaves[hole] = m->leaves[i];
 		hole = i;

@@ -291,7 +291,8 @@ static void test_antimeridian(void **state)
 	insert(m, 3, 0, -1800000000, 4); /* the same place as 2, and cheaper */
 	insert(m, 4, 0, 10000000, 5);
 	expect(m, 0, 1800000000, 5000, 4, (const uint32_t[]){ 3, 2, 0, 1 });
-	expect(m, 0, -1799900000, 1200, 3, (const uint32_t[]){ 3, 2, 1 });
+	/* Ten steps to either side: the price decides, then the handle. */
+	expect(m, 0, -1799900000, 1200, 3, (const uint32_t[]){ 3, 1, 2 });
 	expect(m, 0, 1799999999, 20000000, 5, (const uint32_t[]){ 3, 2, 0, 1, 4 });
 	m = match_free(m);
 }
