@@ -100,11 +100,16 @@ static void run_place(
 	const struct place *place = &s->out->claims.place;
 
 	(void)parameters; /* ignored: the area is the request's */
-	if (rules_distance_m(area->lat_e7, area->lon_e7, place->lat_e7, place->lon_e7) <=
-		area->radius_m)
+	int64_t beyond_mm = rules_distance_mm(
+				    area->lat_e7, area->lon_e7, place->lat_e7, place->lon_e7) -
+			    area->radius_m * 1000;
+
+	if (beyond_mm <= -RULES_PLACE_MARGIN_MM)
 		set(result, CHECK_PASS, REFUSED_NOT);
-	else
+	else if (beyond_mm >= RULES_PLACE_MARGIN_MM)
 		set(result, CHECK_FAIL, REFUSED_PLACE_OUTSIDE);
+	else
+		set(result, CHECK_INCONCLUSIVE, REFUSED_PLACE_OUTSIDE);
 }
 
 static bool same_or_open(struct span asked, struct span got)

@@ -189,7 +189,7 @@ enum refusal rules_offering(
 	return REFUSED_NOT;
 }
 
-int64_t rules_distance_m(int64_t lat1_e7, int64_t lon1_e7, int64_t lat2_e7, int64_t lon2_e7)
+int64_t rules_distance_mm(int64_t lat1_e7, int64_t lon1_e7, int64_t lat2_e7, int64_t lon2_e7)
 {
 	const double to_radians = 3.14159265358979323846 / 180e7;
 	double lat1 = (double)lat1_e7 * to_radians;
@@ -199,5 +199,10 @@ int64_t rules_distance_m(int64_t lat1_e7, int64_t lon1_e7, int64_t lat2_e7, int6
 	double a = sin(dlat / 2) * sin(dlat / 2) +
 		   cos(lat1) * cos(lat2) * sin(dlon / 2) * sin(dlon / 2);
 
-	return (int64_t)(2 * EARTH_RADIUS_M * asin(sqrt(a < 1.0 ? a : 1.0)));
+	return (int64_t)(2 * 1000 * EARTH_RADIUS_M * asin(sqrt(a < 1.0 ? a : 1.0)));
+}
+
+int64_t rules_distance_m(int64_t lat1_e7, int64_t lon1_e7, int64_t lat2_e7, int64_t lon2_e7)
+{
+	return rules_distance_mm(lat1_e7, lon1_e7, lat2_e7, lon2_e7) / 1000;
 }

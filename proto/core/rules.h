@@ -51,5 +51,12 @@ _must_check_ enum refusal rules_request(const struct statement *request, struct 
 _must_check_ enum refusal rules_offering(
 	const struct offering *offering, const struct request *request, int64_t now_ns);
 
+/*
+ * Great-circle distance, rounded down (haversine on a sphere of 6,371,008.8 m). Two machines' libm may
+ * differ in the last places, so whoever decides by it leaves RULES_PLACE_MARGIN_MM to both sides of the
+ * border: a check there is inconclusive and a node does not sell there.
+ */
+#define RULES_PLACE_MARGIN_MM 100
+int64_t rules_distance_mm(int64_t lat1_e7, int64_t lon1_e7, int64_t lat2_e7, int64_t lon2_e7);
 /* Great-circle distance in metres, rounded down (haversine on a sphere of 6,371,008.8 m). */
 int64_t rules_distance_m(int64_t lat1_e7, int64_t lon1_e7, int64_t lat2_e7, int64_t lon2_e7);

@@ -130,8 +130,8 @@ static enum refusal check_own_terms(const struct node *node, struct offer *o, in
 		!same_or_open(r->parameters.quantity, mine->parameters.quantity) ||
 		!same_or_open(r->parameters.channel, mine->parameters.channel))
 		return REFUSED_NODE_KIND_NOT_OFFERED;
-	if (rules_distance_m(r->area.lat_e7, r->area.lon_e7, mine->place.lat_e7,
-		    mine->place.lon_e7) > r->area.radius_m)
+	if (rules_distance_mm(r->area.lat_e7, r->area.lon_e7, mine->place.lat_e7,
+		    mine->place.lon_e7) > r->area.radius_m * 1000 - RULES_PLACE_MARGIN_MM)
 		return REFUSED_NODE_OUT_OF_AREA;
 	if (r->window.present &&
 		(r->window.from_ns >= a->commit_by_ns || r->window.to_ns <= now_ns))

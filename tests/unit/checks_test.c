@@ -98,7 +98,8 @@ static void test_no_sandbox(void **state)
 			f->claims.place = (struct place){ true, lat2, lon2, 0 }; \
 	}
 /* One degree of latitude is 111,195.08 m on that sphere. */
-PLACES(at_edge, 0, 0, 10000000, 0, 111195)
+PLACES(inside_edge, 0, 0, 10000000, 0, 111196)
+PLACES(on_edge, 0, 0, 10000000, 0, 111195)
 PLACES(over_edge, 0, 0, 10000000, 0, 111194)
 PLACES(across_antimeridian, 0, 1799999000, 0, -1799999000, 23)
 PLACES(far_across_antimeridian, 0, 1799999000, 0, -1799999000, 21)
@@ -107,7 +108,12 @@ PLACES(antipode, 900000000, 0, -900000000, 0, 20000000)
 static void test_place(void **state)
 {
 	(void)state; /* ignored: cmocka's shape */
-	cases_pass(at_edge);
+	cases_pass(inside_edge);
+	/* 80 mm beyond: nearer than two machines need agree. */
+	cases_run(cases.photo, on_edge);
+	cases_expect(CHECK_PLACE, CHECK_INCONCLUSIVE, REFUSED_PLACE_OUTSIDE);
+	assert_int_equal(cases.output.outcome, CHECK_INCONCLUSIVE);
+	cases_done();
 	cases_pass(across_antimeridian);
 	cases_check_fails(cases.photo, over_edge, CHECK_PLACE, REFUSED_PLACE_OUTSIDE);
 	cases_check_fails(cases.photo, far_across_antimeridian, CHECK_PLACE, REFUSED_PLACE_OUTSIDE);
