@@ -1,7 +1,8 @@
 #pragma once
 /*
  * A map from 32-byte ids to 32-bit indexes: how cores find a slot, a hold or a node. Fixed
- * capacity, one allocation, linear probing at most half full. Ids that peers choose freely (dids)
+ * capacity, linear probing at most half full, over a small table of numbers; the ids themselves lie
+ * close together, so that a large map with little in it takes little memory. Ids that peers choose freely (dids)
  * are mixed with a secret of the map, so that nobody can aim at one bucket.
  */
 #include "proto/base/base.h"
@@ -9,11 +10,11 @@
 #define IDMAP_NONE UINT32_MAX
 
 struct idmap {
-	struct idmap_slot {
+	struct idmap_entry {
 		uint8_t key[32];
 		uint32_t value;
-		uint32_t used;
-	} * slots;
+	} * entries; /* n in use, without gaps */
+	uint32_t *slots; /* number of the entry and one; 0: none */
 	size_t n_slots; /* a power of two */
 	size_t n;
 	size_t capacity;

@@ -6,13 +6,13 @@
 
 /*
  * Open addressing by did, linear probing; a did may stand several times, once for each working key.
- * The ring of order gives the oldest entry to drop. Tables are twice the capacity, so probing stays
- * short.
+ * The age tells the oldest entry, to drop it. The table is twice the capacity, so probing stays
+ * short; an entry is allocated with its statement's bytes, so that room costs little.
  */
 struct slot {
 	struct keyring_entry entry;
-	uint8_t *bytes;
-	uint64_t age; /* 0: empty */
+	uint64_t age;
+	uint8_t bytes[];
 };
 
 struct keyring {
@@ -22,7 +22,7 @@ struct keyring {
 	 * looked up each time all the same. One place for each, the newer one wins.
 	 */
 	struct id verified[KEYRING_VERIFIED];
-	struct slot *slots;
+	struct slot **slots; /* NULL: empty */
 	size_t n_slots;
 	size_t capacity;
 	size_t n;
@@ -50,7 +50,7 @@ void keyring_free(struct keyring *keyring)
 	if (!keyring)
 		return;
 	for (size_t i = 0; i < keyring->n_slots; i++)
-		free(keyring->slots[i].bytes);
+		free(keyring->slots[i]);
 	free(keyring->slots);
 	free(keyring);
 }
@@ -77,18 +77,18 @@ static size_t home(const struct keyring *k, const struct did *did)
 
 static void remove_slot(struct keyring *k, size_t hole)
 {
-	free(k->slots[hole].bytes);
-	k->slots[hole] = (struct slot){ 0 };
+	free(k->slots[hole]);
+	k->slots[hole] = NULL;
 	k->n--;
 	/* Close the gap: move back whatever could no longer be reached (Knuth 6.4, algorithm R). */
-	for (size_t i = (hole + 1) % k->n_slots; k->slots[i].age; i = (i + 1) % k->n_slots) {
-		size_t want = home(k, &k->slots[i].entry.did);
+	for (size_t i = (hole + 1) % k->n_slots; k->slots[i]; i = (i + 1) % k->n_slots) {
+		size_t want = home(k, &k->slots[i]->entry.did);
 		bool reachable = hole < i ? want > hole && want <= i : want > hole || want <= i;
 
 		if (reachable)
 			continue;
 		k->slots[hole] = k->slots[i];
-		k->slots[i] = (struct slot){ 0 };
+		k->slots[i] = NULL;
 		hole = i;
 	}
 }
@@ -98,8 +98,7 @@ static void drop_oldest(struct keyring *k)
 	size_t oldest = 0;
 
 	for (size_t i = 0; i < k->n_slots; i++)
-		if (k->slots[i].age &&
-			(!k->slots[oldest].age || k->slots[i].age < k->slots[oldest].age))
+		if (k->slots[i] && (!k->slots[oldest] || k->slots[i]->age < k->slots[oldest]->age))
 			oldest = i;
 	remove_slot(k, oldest);
 }
@@ -110,11 +109,11 @@ static void drop_oldest_of(struct keyring *k, const struct did *did)
 	size_t oldest = k->n_slots;
 	size_t n = 0;
 
-	for (size_t i = home(k, did); k->slots[i].age; i = (i + 1) % k->n_slots) {
-		if (!did_eq(&k->slots[i].entry.did, did))
+	for (size_t i = home(k, did); k->slots[i]; i = (i + 1) % k->n_slots) {
+		if (!did_eq(&k->slots[i]->entry.did, did))
 			continue;
 		n++;
-		if (oldest == k->n_slots || k->slots[i].age < k->slots[oldest].age)
+		if (oldest == k->n_slots || k->slots[i]->age < k->slots[oldest]->age)
 			oldest = i;
 	}
 	if (n >= KEYRING_STATEMENTS_MAX)
@@ -151,8 +150,8 @@ static void mark_each_other(
 	struct statement other;
 
 	mark(entry, &s->body.keys);
-	for (size_t i = home(k, &s->issuer); k->slots[i].age; i = (i + 1) % k->n_slots) {
-		struct keyring_entry *e = &k->slots[i].entry;
+	for (size_t i = home(k, &s->issuer); k->slots[i]; i = (i + 1) % k->n_slots) {
+		struct keyring_entry *e = &k->slots[i]->entry;
 
 		if (e == entry || !did_eq(&e->did, &s->issuer))
 			continue;
@@ -162,29 +161,27 @@ static void mark_each_other(
 	}
 }
 
-static struct keyring_entry *put(struct keyring *k, const struct statement *s, uint8_t *bytes)
+static struct keyring_entry *put(struct keyring *k, const struct statement *s, struct slot *slot)
 {
 	const struct keys *keys = &s->body.keys;
+	struct keyring_entry *e = &slot->entry;
 	size_t i = home(k, &s->issuer);
 
-	while (k->slots[i].age)
+	while (k->slots[i])
 		i = (i + 1) % k->n_slots;
-
-	struct keyring_entry *e = &k->slots[i].entry;
-
 	*e = (struct keyring_entry){
 		.did = s->issuer,
 		.id = s->id,
 		.working_key_n = keys->working_key.n,
 		.valid_from_ns = keys->valid_from_ns,
 		.valid_until_ns = keys->valid_until_ns,
-		.bytes = SPAN(bytes, s->bytes.n),
+		.bytes = SPAN(slot->bytes, s->bytes.n),
 	};
 	memcpy(e->working_key, keys->working_key.p, keys->working_key.n);
 	memcpy(e->curve_key, keys->curve_key.p, sizeof(e->curve_key));
 	memcpy(e->encryption_key, keys->encryption_key.p, sizeof(e->encryption_key));
-	k->slots[i].bytes = bytes;
-	k->slots[i].age = ++k->age;
+	slot->age = ++k->age;
+	k->slots[i] = slot;
 	k->n++;
 	return e;
 }
@@ -194,10 +191,10 @@ enum refusal keyring_learn(struct keyring *keyring, const struct statement *keys
 	*ret_new = false;
 	if (keys->kind != STATEMENT_KEYS_OF)
 		return REFUSED_STATEMENT_KIND;
-	for (size_t i = home(keyring, &keys->issuer); keyring->slots[i].age;
+	for (size_t i = home(keyring, &keys->issuer); keyring->slots[i];
 		i = (i + 1) % keyring->n_slots)
-		if (id_eq(&keyring->slots[i].entry.id, &keys->id) &&
-			span_eq(keyring->slots[i].entry.bytes, keys->bytes))
+		if (id_eq(&keyring->slots[i]->entry.id, &keys->id) &&
+			span_eq(keyring->slots[i]->entry.bytes, keys->bytes))
 			return REFUSED_NOT;
 	if (!span_eq(keys->envelope.kid, SPAN_OF(keys->issuer)))
 		return REFUSED_KEY_UNKNOWN;
@@ -208,15 +205,15 @@ enum refusal keyring_learn(struct keyring *keyring, const struct statement *keys
 	if (refusal != REFUSED_NOT)
 		return refusal;
 
-	uint8_t *bytes = malloc(keys->bytes.n);
+	struct slot *slot = malloc(sizeof(*slot) + keys->bytes.n);
 
-	if (!bytes)
+	if (!slot)
 		return REFUSED_KEY_UNKNOWN;
-	memcpy(bytes, keys->bytes.p, keys->bytes.n);
+	memcpy(slot->bytes, keys->bytes.p, keys->bytes.n);
 	drop_oldest_of(keyring, &keys->issuer);
 	while (keyring->n >= keyring->capacity)
 		drop_oldest(keyring);
-	mark_each_other(keyring, keys, put(keyring, keys, bytes));
+	mark_each_other(keyring, keys, put(keyring, keys, slot));
 	*ret_new = true;
 	return REFUSED_NOT;
 }
@@ -235,14 +232,14 @@ static const struct keyring_entry *find(
 {
 	const struct slot *newest = NULL;
 
-	for (size_t i = home(k, did); k->slots[i].age; i = (i + 1) % k->n_slots) {
-		const struct keyring_entry *e = &k->slots[i].entry;
+	for (size_t i = home(k, did); k->slots[i]; i = (i + 1) % k->n_slots) {
+		const struct keyring_entry *e = &k->slots[i]->entry;
 
 		if (!did_eq(&e->did, did) ||
 			(kid.n > 0 && !span_eq(SPAN(e->working_key, e->working_key_n), kid)))
 			continue;
-		if (!newest || newer(&k->slots[i], newest))
-			newest = &k->slots[i];
+		if (!newest || newer(k->slots[i], newest))
+			newest = k->slots[i];
 	}
 	return newest ? &newest->entry : NULL;
 }
@@ -281,9 +278,9 @@ enum refusal keyring_verify(struct keyring *keyring, const struct statement *sta
 	enum refusal refusal = REFUSED_KEY_UNKNOWN;
 
 	/* One working key may stand in several statements, each with a validity of its own. */
-	for (size_t i = home(keyring, did); keyring->slots[i].age && refusal != REFUSED_NOT;
+	for (size_t i = home(keyring, did); keyring->slots[i] && refusal != REFUSED_NOT;
 		i = (i + 1) % keyring->n_slots) {
-		const struct keyring_entry *e = &keyring->slots[i].entry;
+		const struct keyring_entry *e = &keyring->slots[i]->entry;
 
 		if (did_eq(&e->did, did) && span_eq(SPAN(e->working_key, e->working_key_n), kid))
 			refusal = usable(e, at_ns);
@@ -306,7 +303,7 @@ enum refusal keyring_verify(struct keyring *keyring, const struct statement *sta
 const struct keyring_entry *keyring_at(const struct keyring *keyring, size_t index)
 {
 	for (size_t i = 0; i < keyring->n_slots; i++)
-		if (keyring->slots[i].age && index-- == 0)
-			return &keyring->slots[i].entry;
+		if (keyring->slots[i] && index-- == 0)
+			return &keyring->slots[i]->entry;
 	return NULL;
 }
