@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_PAGE  ((size_t)2 << 20)
+#define HUGE_LEAST (16 * HUGE_PAGE) /* bytes of an array that gets huge pages */
 
 /* --- kinds --- */
 
@@ -304,11 +305,11 @@ struct match *match_free(struct match *m)
 /*
  * Zeroed memory for n things, aligned. calloc() leaves untouched pages to the kernel, so that the
  * worst case costs nothing. Large arrays are read at random: on small pages every read would also
- * wait for the page tables.
+ * wait for the page tables. An index of the usual size is small enough to do without them.
  */
 static void *match_pool(size_t n, size_t size, void **ret_pool)
 {
-	size_t align = n * size >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
+	size_t align = n * size >= HUGE_LEAST ? HUGE_PAGE : 64;
 	uint8_t *pool = calloc(1, n * size + align);
 	uint8_t *start;
 
