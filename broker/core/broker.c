@@ -1,6 +1,5 @@
 #include "broker/core/internal.h"
 
-#include "proto/base/text.h"
 #include "proto/tlog/checkpoint.h"
 
 #include <stdlib.h>
@@ -15,17 +14,6 @@ static const struct table_info tables[BROKER_TABLES] = {
 	[BROKER_TABLE_ENTRY] = { "entry", 1, 3 },
 	[BROKER_TABLE_LOG] = { "log", 1, 3 },
 };
-
-size_t broker_origin(const struct did *broker, char out[static 80])
-{
-	char text[DID_TEXT_MAX];
-	struct buf b = buf_over(out, 80);
-
-	buf_str(&b, "assay/");
-	buf_str(&b, did_text(broker, text));
-	buf_byte(&b, '\0');
-	return b.n - 1;
-}
 
 static int init_tables(struct broker *b)
 {
@@ -70,7 +58,7 @@ int broker_new(const struct broker_config *config, struct broker **ret_broker)
 		free(b);
 		return -EINVAL;
 	}
-	b->origin_span = SPAN(b->origin, broker_origin(&config->author.signer.issuer, b->origin));
+	b->origin_span = SPAN_STR(proof_origin(&config->author.signer.issuer, b->origin));
 	log_init(&b->log);
 	if (init_tables(b) < 0) {
 		broker_free(b);

@@ -44,9 +44,6 @@ void broker_free(struct broker *broker);
 
 extern const struct core_ops broker_ops;
 
-/* The log's name: "assay/" and the broker's did. Room for NOTE_NAME_MAX. */
-size_t broker_origin(const struct did *broker, char out[static 80]);
-
 struct broker_counts {
 	uint64_t requests;
 	uint64_t open_slots;

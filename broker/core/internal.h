@@ -22,6 +22,7 @@
 #include "proto/core/slot.h"
 #include "proto/tlog/entry.h"
 #include "proto/tlog/note.h"
+#include "proto/tlog/proof.h"
 #include "proto/tlog/receipt.h"
 
 #define BROKER_HISTORY_MAX 24
@@ -29,7 +30,6 @@
 /* Nodes publish cells of 0.01 degrees: the place may lie half a diagonal from the centre of its
  * cell. */
 #define MATCH_CELL_SLACK_M 800u
-#define BROKER_ORIGIN_MAX  80
 #define SLOT_VERDICTS_MAX  (2 * PANEL_MAX)
 /* Leaves after which the log's batch is sealed within the step: three effects each, and those of
  * the step itself, stay within EFFECTS_MAX. */
@@ -140,7 +140,7 @@ struct pending {
 
 struct broker {
 	struct broker_config config;
-	char origin[BROKER_ORIGIN_MAX];
+	char origin[PROOF_ORIGIN_MAX];
 	struct span origin_span;
 
 	struct slot *slots;

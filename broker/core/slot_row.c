@@ -1,5 +1,7 @@
 #include "broker/core/internal.h"
 
+#include "proto/base/be64.h"
+
 #include <stdlib.h>
 
 /*
@@ -39,19 +41,12 @@ enum {
 #define MOMENT_BYTES 9
 #define TIMES_BYTES  (16 + BROKER_TRIED_MAX * 32)
 
-static void put_be64(struct buf *b, int64_t value)
+static void put_time(struct buf *b, int64_t at_ns)
 {
-	for (int shift = 56; shift >= 0; shift -= 8)
-		buf_byte(b, (uint8_t)((uint64_t)value >> shift));
-}
+	uint8_t bytes[8];
 
-static int64_t get_be64(const uint8_t *p)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < 8; i++)
-		value = value << 8 | p[i];
-	return (int64_t)value;
+	be64_put(bytes, (uint64_t)at_ns);
+	buf_put(b, bytes, sizeof(bytes));
 }
 
 static int64_t flags_of(const struct slot *slot)
@@ -76,10 +71,10 @@ void slot_row_put(struct turn *t, const struct slot *slot)
 
 	for (size_t i = 0; i < slot->n_history; i++) {
 		buf_byte(&h, slot->history[i].state);
-		put_be64(&h, slot->history[i].at_ns);
+		put_time(&h, slot->history[i].at_ns);
 	}
-	put_be64(&m, slot->commit_by_ns);
-	put_be64(&m, slot->deliver_by_ns);
+	put_time(&m, slot->commit_by_ns);
+	put_time(&m, slot->deliver_by_ns);
 	for (size_t i = 0; i < slot->n_tried; i++)
 		buf_put(&m, slot->tried[i].b, sizeof(slot->tried[i].b));
 	row_copy(t->fx, row, SPAN_OF(slot->request));
@@ -145,10 +140,10 @@ static void load_parts(struct slot *slot, const struct cell *c)
 		const uint8_t *p = c[CELL_HISTORY].b.p + i * MOMENT_BYTES;
 
 		slot->history[i] = (struct broker_moment){ .state = p[0],
-			.at_ns = get_be64(p + 1) };
+			.at_ns = (int64_t)be64_get(p + 1) };
 	}
-	slot->commit_by_ns = get_be64(c[CELL_TIMES].b.p);
-	slot->deliver_by_ns = get_be64(c[CELL_TIMES].b.p + 8);
+	slot->commit_by_ns = (int64_t)be64_get(c[CELL_TIMES].b.p);
+	slot->deliver_by_ns = (int64_t)be64_get(c[CELL_TIMES].b.p + 8);
 	slot->n_tried = (c[CELL_TIMES].b.n - 16) / sizeof(struct did);
 	memcpy(slot->tried, c[CELL_TIMES].b.p + 16, slot->n_tried * sizeof(struct did));
 }

@@ -1,5 +1,6 @@
 #include "escrow/core/ledger.h"
 
+#include "proto/base/be64.h"
 #include "proto/base/money.h"
 #include "proto/base/sha256.h"
 
@@ -65,12 +66,6 @@ struct span ledger_asset_text(const struct ledger *l, int asset)
 	return SPAN(l->assets[asset].text, l->assets[asset].n);
 }
 
-static void put_be64(uint8_t out[static 8], int64_t value)
-{
-	for (int i = 7; i >= 0; i--, value = (int64_t)((uint64_t)value >> 8))
-		out[i] = (uint8_t)value;
-}
-
 static struct id account_key(
 	const struct ledger *l, const struct did *owner, enum account_purpose purpose, int asset)
 {
@@ -127,9 +122,9 @@ static struct id hash_of(const struct ledger *l, const struct ledger_transfer *t
 {
 	uint8_t numbers[27];
 
-	put_be64(numbers, t->seq);
-	put_be64(numbers + 8, t->at_ns);
-	put_be64(numbers + 16, t->amount_micros);
+	be64_put(numbers, (uint64_t)t->seq);
+	be64_put(numbers + 8, (uint64_t)t->at_ns);
+	be64_put(numbers + 16, (uint64_t)t->amount_micros);
 	numbers[24] = t->kind;
 	numbers[25] = t->from_purpose;
 	numbers[26] = t->to_purpose;

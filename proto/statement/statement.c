@@ -1,5 +1,6 @@
 #include "proto/statement/statement.h"
 
+#include "proto/base/be64.h"
 #include "proto/base/sha256.h"
 #include "proto/base/text.h"
 #include "proto/cbor/cbor.h"
@@ -102,19 +103,13 @@ enum refusal statement_sign(enum statement_kind kind, void *body, const struct s
 	return REFUSED_NOT;
 }
 
-static void put_be64(uint8_t out[static 8], uint64_t value)
-{
-	for (int i = 7; i >= 0; i--, value >>= 8)
-		out[i] = (uint8_t)value;
-}
-
 struct id statement_challenge(const struct id *request, const struct did *node, int64_t slot,
 	int64_t attempt, struct span salt, struct span checkpoint)
 {
 	uint8_t numbers[16];
 
-	put_be64(numbers, (uint64_t)slot);
-	put_be64(numbers + 8, (uint64_t)attempt);
+	be64_put(numbers, (uint64_t)slot);
+	be64_put(numbers + 8, (uint64_t)attempt);
 	/* Fixed lengths come before the one that varies, so no two inputs give the same bytes. */
 	return SHA256(SPAN_STR(CHALLENGE_TAG), SPAN_OF(*request), SPAN_OF(*node), SPAN_OF(numbers),
 		salt, checkpoint);
@@ -136,7 +131,7 @@ static size_t draw_number(const struct id *seed, uint64_t *counter, size_t n)
 		uint8_t at[8];
 		uint64_t value = 0;
 
-		put_be64(at, (*counter)++);
+		be64_put(at, (*counter)++);
 
 		struct id hash = SHA256(SPAN_OF(*seed), SPAN_OF(at));
 
