@@ -5,13 +5,14 @@
  *
  *	./dev bench memory [--json]
  */
+#include "proto/net/net_server.h"
 #include "tests/bench/crowd.h"
 #include "tests/bench/figures.h"
 
+#include <math.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <math.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -91,7 +92,41 @@ static void plain_router(int out)
 	}
 }
 
-static struct plain plain_start(void)
+/* The same through proto/net: with admission (ZAP), whose pipe libzmq keeps for each connection. */
+static void net_router(int out)
+{
+	struct plain plain = { .pid = getpid() };
+	struct net_keypair keys;
+	struct net_server *server;
+	struct net *net;
+
+	net_keypair_new(&keys);
+	plain.key = keys.public_key;
+
+	const struct net_server_options options = { .endpoint = "tcp://127.0.0.1:0",
+		.secret_key = keys.secret_key };
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || net_new(&net) < 0 ||
+		net_server_new(net, &options, &server) < 0)
+		_exit(1);
+	strcpy(plain.endpoint, net_server_endpoint(server));
+	if (write(out, &plain, sizeof(plain)) != sizeof(plain))
+		_exit(1);
+	for (;;) {
+		struct net_item item = { .server = server };
+		struct net_in in = { 0 };
+
+		if (net_poll(&item, 1, -1) < 0)
+			_exit(1);
+		while (net_server_recv(server, &in) == 0) {
+			if (net_server_send(server, SPAN(in.routing, in.n_routing), in.bytes) < 0)
+				_exit(1);
+			net_in_deinit(&in);
+		}
+	}
+}
+
+static struct plain plain_start(void (*serve)(int out))
 {
 	struct plain plain;
 	int fds[2];
@@ -100,7 +135,7 @@ static struct plain plain_start(void)
 	if (pipe(fds) < 0 || (pid = fork()) < 0)
 		market_die("no process: %s", strerror(errno));
 	if (pid == 0)
-		plain_router(fds[1]);
+		serve(fds[1]);
 	close(fds[1]);
 	if (read(fds[0], &plain, sizeof(plain)) != sizeof(plain))
 		market_die("the plain ROUTER did not start");
@@ -113,9 +148,23 @@ struct rounds {
 	double idle_pss[MARKET_DAEMONS][ROUNDS];
 	double node[ROUNDS]; /* of the broker, for each */
 	double plain[ROUNDS];
+	double net[ROUNDS];
 };
 
-static void round_of(struct rounds *r, size_t i, const struct plain *plain)
+/* KiB of the process for each of a crowd that connects to it; it ends with that. */
+static double each(const struct plain *plain)
+{
+	double before = rss_kib(plain->pid);
+	struct crowd *crowd = crowd_plain(plain->endpoint, &plain->key, NODES);
+	double kib = (rss_kib(plain->pid) - before) / NODES;
+
+	crowd = crowd_free(crowd);
+	kill(plain->pid, SIGKILL);
+	(void)waitpid(plain->pid, NULL, 0); /* ignored: it is gone either way */
+	return kib;
+}
+
+static void round_of(struct rounds *r, size_t i, const struct plain *plain, const struct plain *net)
 {
 	static struct market_bench market;
 	struct crowd *crowd;
@@ -139,12 +188,8 @@ static void round_of(struct rounds *r, size_t i, const struct plain *plain)
 	crowd = crowd_free(crowd);
 	market_end(&market);
 
-	before = rss_kib(plain->pid);
-	crowd = crowd_plain(plain->endpoint, &plain->key, NODES);
-	r->plain[i] = (rss_kib(plain->pid) - before) / NODES;
-	crowd = crowd_free(crowd);
-	kill(plain->pid, SIGKILL);
-	(void)waitpid(plain->pid, NULL, 0); /* ignored: it is gone either way */
+	r->plain[i] = each(plain);
+	r->net[i] = each(net);
 }
 
 static void print(const struct rounds *r, bool json)
@@ -159,6 +204,8 @@ static void print(const struct rounds *r, bool json)
 		f, "broker, each of 2000 nodes", "KiB", FIGURES_LOWER, r->node, ROUNDS, TARGET_KIB);
 	figures_add(
 		f, "plain CURVE ROUTER, each of 2000", "KiB", FIGURES_LOWER, r->plain, ROUNDS, NAN);
+	figures_add(f, "the same with admission, each of 2000", "KiB", FIGURES_LOWER, r->net,
+		ROUNDS, NAN);
 	for (int d = 0; d < MARKET_DAEMONS; d++) {
 		figures_add(f, names[d], "MiB", FIGURES_LOWER, r->idle[d], ROUNDS, NAN);
 		figures_add(f, pss[d], "MiB", FIGURES_LOWER, r->idle_pss[d], ROUNDS, NAN);
@@ -172,6 +219,7 @@ int main(int argc, char **argv)
 	static struct rounds rounds;
 	const struct rlimit many = { DESCRIPTORS, DESCRIPTORS };
 	struct plain plain[ROUNDS];
+	struct plain net[ROUNDS];
 	struct rlimit now;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
@@ -183,10 +231,12 @@ int main(int argc, char **argv)
 		(now.rlim_cur < DESCRIPTORS && setrlimit(RLIMIT_NOFILE, &many) < 0))
 		market_die("%d descriptors are needed: ulimit -n %d", DESCRIPTORS, DESCRIPTORS);
 	/* Before any thread. */
+	for (size_t i = 0; i < ROUNDS; i++) {
+		plain[i] = plain_start(plain_router);
+		net[i] = plain_start(net_router);
+	}
 	for (size_t i = 0; i < ROUNDS; i++)
-		plain[i] = plain_start();
-	for (size_t i = 0; i < ROUNDS; i++)
-		round_of(&rounds, i, &plain[i]);
+		round_of(&rounds, i, &plain[i], &net[i]);
 	print(&rounds, figures_json(argc, argv));
 	return 0;
 }
