@@ -274,8 +274,14 @@ void outcome_on_refused(struct turn *t)
 	struct slot *slot = slots_find(t->b, &m->request);
 	enum refusal code = (enum refusal)m->code;
 
-	if (!slot || !did_eq(&slot->escrow, &t->event->from) || slot->ended || !lasting(code))
+	if (!slot || !did_eq(&slot->escrow, &t->event->from) || slot->ended)
 		return;
+	if (!lasting(code)) {
+		/* The reason, should it stay so until T_fund. */
+		if (slot->state == SLOT_POSTED && code == REFUSED_DISK_FULL)
+			slot->refusal = (uint16_t)code;
+		return;
+	}
 	if (slot->closing) {
 		if (code != REFUSED_HOLD_UNKNOWN && code != REFUSED_REQUEST_UNKNOWN)
 			return;

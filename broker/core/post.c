@@ -171,6 +171,7 @@ static void opened(struct turn *t, struct slot *slot)
 {
 	if (!slots_move(t, slot, SLOT_ON_FUNDED))
 		return;
+	slot->refusal = REFUSED_NOT;
 	slot->deadline_ns = t->event->now_ns + slot->open->request.t_open_ms * NS_PER_MS;
 	if (!slot->cancel_wanted)
 		slots_repeat(t, slot, BROKER_RETRY_FIRST_NS);

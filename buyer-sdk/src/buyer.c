@@ -305,6 +305,12 @@ static bool passing(int64_t code)
 	       code == REFUSED_DISK_FULL || code == REFUSED_GREETING_REQUIRED;
 }
 
+/* The broker's answer to the first word about a request: it took nothing of it before. */
+static bool first_answer(const struct open_request *r)
+{
+	return r->posting && r->wait_ns <= 2 * BUYER_REPEAT_MIN_NS;
+}
+
 /* A request that the broker once took ends by its state, unless the broker knows nothing of it. */
 static bool about_cancel(const struct open_request *r, int64_t code)
 {
@@ -322,7 +328,9 @@ static void on_refused(struct buyer_step *s)
 		buyer_wallet_refused(s);
 		return;
 	}
-	if (r->ended || passing(m->code))
+	/* "Nothing was accepted" is told; the others are tried again. */
+	if (r->ended ||
+		(passing(m->code) && (m->code != REFUSED_DISK_FULL || !first_answer(r))))
 		return;
 
 	bool of_cancel = about_cancel(r, m->code);
