@@ -324,7 +324,8 @@ static bool find_helper(struct sandbox *s, const char *chosen)
 		if (slash)
 			slash[1] = 0;
 		if (slash && (try_helper(s, self, "assay-decoder") ||
-				     try_helper(s, self, "verify/assay-decoder")))
+				     try_helper(s, self, "verify/assay-decoder") ||
+				     try_helper(s, self, "../libexec/assay/assay-decoder")))
 			return true;
 	}
 	return try_helper(s, SANDBOX_LIBEXECDIR "/", "assay-decoder");

@@ -6,7 +6,8 @@
  *
  * The worker is the program assay-decoder: options.helper, $ASSAY_DECODER, in a directory of
  * $ASSAY_BIN_DIR (a list with colons), or assay-decoder (or verify/assay-decoder, as in a build
- * directory) beside the running program, or the installed one in libexecdir.
+ * directory) beside the running program, in ../libexec/assay from there (an installation that was
+ * moved), or the installed one in libexecdir.
  *
  * A sandbox belongs to the thread that made it: the worker dies with that thread. The program must
  * not ignore SIGCHLD and must not wait for all of its children at once.
