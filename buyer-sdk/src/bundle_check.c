@@ -168,8 +168,8 @@ static enum refusal check_assignment(struct links *l)
 	struct checkpoint checkpoint;
 	const struct span kid = f->assignment->envelope.kid;
 
-	MUST(kid.n == 32 && proof_checkpoint(a->checkpoint, &r->broker, kid.p, &checkpoint) ==
-				    REFUSED_NOT,
+	MUST(kid.n == 32 && proof_checkpoint(keyring_proofs(l->keyring), a->checkpoint, &r->broker,
+				    kid.p, &checkpoint) == REFUSED_NOT,
 		REFUSED_RECEIPT_INVALID, "assignment.checkpoint");
 
 	struct id challenge = statement_challenge(
@@ -433,7 +433,8 @@ static enum refusal check_log(struct links *l)
 	MUST(key && (key->revoked_since_ns == 0 ||
 			    key->revoked_since_ns > f->settlement->body.settlement.c.at_ns),
 		REFUSED_KEY_REVOKED, "receipt");
-	MUST(proof_entry(b->receipt, b->note, broker, receipt.key, &entry) == REFUSED_NOT,
+	MUST(proof_entry(keyring_proofs(l->keyring), b->receipt, b->note, broker, receipt.key,
+		     &entry) == REFUSED_NOT,
 		REFUSED_RECEIPT_INVALID, "receipt");
 	MUST(one_signature(b->note), REFUSED_RECEIPT_INVALID, "note");
 	MUST(d->checkpoint.n == 0 || span_eq(d->checkpoint, b->note), REFUSED_RECEIPT_INVALID,

@@ -177,6 +177,7 @@ enum refusal buyer_post(struct buyer *buyer, const struct event *event, struct s
 
 	struct open_request *r = buyer_find(buyer, &st->id);
 
+	keyring_vouch(buyer->config.keyring, st);
 	if (!r) {
 		r = add(buyer, &st->id);
 		if (!r)
@@ -329,8 +330,7 @@ static void on_refused(struct buyer_step *s)
 		return;
 	}
 	/* "Nothing was accepted" is told; the others are tried again. */
-	if (r->ended ||
-		(passing(m->code) && (m->code != REFUSED_DISK_FULL || !first_answer(r))))
+	if (r->ended || (passing(m->code) && (m->code != REFUSED_DISK_FULL || !first_answer(r))))
 		return;
 
 	bool of_cancel = about_cancel(r, m->code);

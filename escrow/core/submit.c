@@ -91,7 +91,7 @@ static enum refusal check_proof(
 	if (!key || key->working_key_n != 32 ||
 		(key->revoked_since_ns && t->event->now_ns >= key->revoked_since_ns))
 		return REFUSED_RECEIPT_INVALID;
-	return proof_entry(m->receipt, m->note, &slot->terms.broker, receipt.key, &entry);
+	return proof_entry(NULL, m->receipt, m->note, &slot->terms.broker, receipt.key, &entry);
 }
 
 /* A ciphertext in the message must be the one that the evidence names. */

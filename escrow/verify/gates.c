@@ -159,7 +159,8 @@ static int check_receipt(const struct verify_input *in)
 		return REFUSED_KEY_UNKNOWN;
 	if (key->revoked_since_ns && in->evidence->body.evidence.c.at_ns >= key->revoked_since_ns)
 		return REFUSED_KEY_REVOKED;
-	return (int)proof_entry(in->receipt, in->note, broker, receipt.key, &entry);
+	return (int)proof_inclusion(
+		keyring_proofs(in->keyring), in->receipt, in->note, broker, receipt.key, &entry);
 }
 
 /*

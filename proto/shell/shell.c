@@ -355,6 +355,8 @@ int shell_new(const struct shell_options *options, struct shell **ret_shell)
 	if (!shell)
 		return -ENOMEM;
 	shell->o = *options;
+	/* A broker hands on what the escrow says; the buyer verifies it. */
+	shell->opened.courier = options->role == ROLE_BROKER;
 	shell->wake = -EBADF;
 	if (shell->o.peers_max == 0)
 		shell->o.peers_max = SHELL_PEERS_MAX;

@@ -22,6 +22,7 @@ struct keyring {
 	 * looked up each time all the same. One place for each, the newer one wins.
 	 */
 	struct id verified[KEYRING_VERIFIED];
+	struct proof_memory proofs;
 	struct slot **slots; /* NULL: empty */
 	size_t n_slots;
 	size_t capacity;
@@ -306,4 +307,16 @@ const struct keyring_entry *keyring_at(const struct keyring *keyring, size_t ind
 		if (keyring->slots[i] && index-- == 0)
 			return &keyring->slots[i]->entry;
 	return NULL;
+}
+
+void keyring_vouch(struct keyring *keyring, const struct statement *statement)
+{
+	struct id digest = SHA256(statement->bytes);
+
+	*verified_place(keyring, &digest) = digest;
+}
+
+struct proof_memory *keyring_proofs(struct keyring *keyring)
+{
+	return &keyring->proofs;
 }

@@ -5,6 +5,7 @@
  * each identity's statement; the oldest entries make room when it is full.
  */
 #include "proto/statement/statement.h"
+#include "proto/tlog/proof.h"
 
 /* Clocks of honest parties differ by at most this much. */
 #define CLOCK_SKEW_NS (5 * NS_PER_S)
@@ -51,6 +52,12 @@ _must_check_ enum refusal keyring_learn(
  */
 _must_check_ enum refusal keyring_verify(
 	struct keyring *keyring, const struct statement *statement);
+
+/* Notes that were verified under this keyring's keys, for tlog/proof.h. Lives as long as the keyring. */
+struct proof_memory *keyring_proofs(struct keyring *keyring);
+
+/* Remembers a statement as verified that this process has just signed itself. */
+void keyring_vouch(struct keyring *keyring, const struct statement *statement);
 
 /* The newest entry of an identity, or NULL. Valid until the next keyring_learn(). */
 const struct keyring_entry *keyring_find(const struct keyring *keyring, const struct did *did);

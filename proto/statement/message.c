@@ -144,6 +144,47 @@ static int64_t number_of(struct span data)
 	return 0;
 }
 
+/* That the escrow's own signed hold names this very request. */
+static bool held(const struct opened *opened, const struct statement *request, bool verified[])
+{
+	for (size_t i = 0; i < opened->n_statements; i++) {
+		const struct statement *s = &opened->statements[i];
+
+		if (s->kind == STATEMENT_HOLD && verified[i] &&
+			did_eq(&s->issuer, &request->body.request.escrow) &&
+			id_eq(&s->body.hold.request, &request->id))
+			return true;
+	}
+	return false;
+}
+
+static bool carried(const struct opened *opened, enum statement_kind kind)
+{
+	return opened->courier && opened->message.message == MESSAGE_OUTCOME &&
+	       (kind == STATEMENT_DRAW || kind == STATEMENT_VERDICT || kind == STATEMENT_RELEASE);
+}
+
+static enum refusal verify_all(struct opened *opened, struct keyring *keyring)
+{
+	bool verified[MESSAGE_STATEMENTS_MAX] = { false };
+
+	/* Requests last: a hold may speak for them. */
+	for (int requests = 0; requests < 2; requests++)
+		for (size_t i = 0; i < opened->n_statements; i++) {
+			const struct statement *s = &opened->statements[i];
+			enum refusal refusal;
+
+			if ((s->kind == STATEMENT_REQUEST) != requests ||
+				carried(opened, s->kind) || (requests && held(opened, s, verified)))
+				continue;
+			refusal = keyring_verify(keyring, s);
+			if (refusal != REFUSED_NOT)
+				return refusal;
+			verified[i] = true;
+		}
+	return REFUSED_NOT;
+}
+
 enum refusal message_open(struct span data, struct keyring *keyring,
 	void (*on_keys)(void *ctx, const struct statement *keys), void *ctx, struct opened *opened)
 {
@@ -176,12 +217,7 @@ enum refusal message_open(struct span data, struct keyring *keyring,
 		if (is_new && on_keys)
 			on_keys(ctx, s);
 	}
-	for (size_t i = 0; i < opened->n_statements; i++) {
-		refusal = keyring_verify(keyring, &opened->statements[i]);
-		if (refusal != REFUSED_NOT)
-			return refusal;
-	}
-	return REFUSED_NOT;
+	return verify_all(opened, keyring);
 }
 
 const struct statement *message_find(const struct opened *opened, enum statement_kind kind)

@@ -173,10 +173,14 @@ struct opened {
 	struct statement statements[MESSAGE_STATEMENTS_MAX];
 	size_t n_statements; /* without the `keys`, which go to the keyring */
 	const char *field; /* with a refusal: the field it is about, or NULL */
+	/* Set by whoever only carries an OUTCOME's draws, verdicts and releases to those who verify them. */
+	bool courier;
 };
 
 /*
- * Decodes data, learns the keys statements in it and verifies every other one. Spans in `opened`
+ * Decodes data, learns the keys statements in it and verifies every other one. Two are not verified one by
+ * one: a request whose id stands in a verified hold by the escrow that it names (the id covers all of it but the
+ * signature, and that escrow has verified it), and what a courier carries.  Spans in `opened`
  * point into data. on_keys, where not NULL, is called for each keys statement that was new (to
  * store it). REFUSED_NOT or what broke first (MESSAGE_SHAPE: over MESSAGE_MAX);
  * opened->message.number is then still set where it could be read.

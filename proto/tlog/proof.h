@@ -13,13 +13,33 @@
 /* The origin of a broker's log, "assay/did:key:...", with NUL. Returns out. */
 char *proof_origin(const struct did *log, char out[static PROOF_ORIGIN_MAX]);
 
-/* That note is a checkpoint of that log, signed by key. REFUSED_NOT or RECEIPT_INVALID. */
-_must_check_ enum refusal proof_checkpoint(struct span note, const struct did *log,
-	const uint8_t key[static 32], struct checkpoint *ret_checkpoint);
+/*
+ * Notes whose signature was verified before: one checkpoint covers many entries, and the newest is both
+ * in the last receipt and in the next challenge. Zero it to begin. Digests of note, log and key together, so that
+ * nothing else passes by it.
+ */
+#define PROOF_MEMORY_MAX 64
+struct proof_memory {
+	struct id seen[PROOF_MEMORY_MAX];
+	size_t next;
+};
+
+/* That note is a checkpoint of that log, signed by key. memory may be NULL. REFUSED_NOT or RECEIPT_INVALID. */
+_must_check_ enum refusal proof_checkpoint(struct proof_memory *memory, struct span note,
+	const struct did *log, const uint8_t key[static 32], struct checkpoint *ret_checkpoint);
 
 /*
- * That the log's receipt covers the entry and leads to the note's root in a tree of the note's
- * size. REFUSED_NOT or RECEIPT_INVALID.
+ * That the entry stands in the tree of that note: the path leads to the root that the note signs. The
+ * receipt's own signature is not looked at: enough for whoever keeps both. REFUSED_NOT or RECEIPT_INVALID.
  */
-_must_check_ enum refusal proof_entry(struct span receipt, struct span note, const struct did *log,
-	const uint8_t key[static 32], const struct entry *entry);
+_must_check_ enum refusal proof_inclusion(struct proof_memory *memory, struct span receipt,
+	struct span note, const struct did *log, const uint8_t key[static 32],
+	const struct entry *entry);
+
+/*
+ * The same, and that the receipt's own signature holds as well: for whoever hands receipt and note on, or takes them
+ * as the last. REFUSED_NOT or RECEIPT_INVALID.
+ */
+_must_check_ enum refusal proof_entry(struct proof_memory *memory, struct span receipt,
+	struct span note, const struct did *log, const uint8_t key[static 32],
+	const struct entry *entry);

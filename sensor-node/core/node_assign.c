@@ -41,7 +41,7 @@ static bool in_audience(const struct common *c, const struct did *did)
 }
 
 /* The challenge is made from a checkpoint of the broker's own log, and from nothing else. */
-static enum refusal check_challenge(const struct node *node, const struct offer *o)
+static enum refusal check_challenge(struct node *node, const struct offer *o)
 {
 	const struct assignment *a = &o->assignment->body.assignment;
 	const struct keyring_entry *key = keyring_find_key(
@@ -52,7 +52,7 @@ static enum refusal check_challenge(const struct node *node, const struct offer 
 		return REFUSED_KEY_UNKNOWN;
 
 	enum refusal refusal = proof_checkpoint(
-		a->checkpoint, &node->config.broker, key->working_key, &checkpoint);
+		&node->proofs, a->checkpoint, &node->config.broker, key->working_key, &checkpoint);
 
 	if (refusal != REFUSED_NOT)
 		return refusal;

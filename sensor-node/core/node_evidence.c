@@ -316,8 +316,8 @@ void node_evidence_receipt(struct node_step *s)
 
 	if (!key || key->working_key_n != 32 || key->revoked_since_ns != 0 ||
 		key->valid_until_ns < row->committed_at_ns ||
-		proof_entry(m->receipt, m->note, &node->config.broker, key->working_key, &entry) !=
-			REFUSED_NOT)
+		proof_inclusion(&node->proofs, m->receipt, m->note, &node->config.broker,
+			key->working_key, &entry) != REFUSED_NOT)
 		return;
 	row->state = NODE_RECEIPTED;
 	node_repeat_stop(&row->broker);

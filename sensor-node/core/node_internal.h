@@ -54,6 +54,7 @@ struct node_offered {
 
 struct node {
 	struct node_config config;
+	struct proof_memory proofs;
 	struct node_offered offered[NODE_OFFERINGS_MAX];
 	struct node_row *rows;
 	uint32_t *spare; /* stack of rows not in use */

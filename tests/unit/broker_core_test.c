@@ -45,8 +45,8 @@ static void check_receipt(
 {
 	struct entry entry = { .type = ENTRY_EVIDENCE, .id = evidence->id };
 
-	assert_int_equal(proof_entry(send->message.receipt, send->message.note, &w->m.broker.did,
-				 w->m.broker.signer.public_key, &entry),
+	assert_int_equal(proof_entry(NULL, send->message.receipt, send->message.note,
+				 &w->m.broker.did, w->m.broker.signer.public_key, &entry),
 		REFUSED_NOT);
 }
 

@@ -230,7 +230,7 @@ static uint64_t size_of_note(const struct broker_world *w, struct span note, uin
 	struct checkpoint cp;
 
 	assert_int_equal(
-		proof_checkpoint(note, &w->m.broker.did, w->m.broker.signer.public_key, &cp),
+		proof_checkpoint(NULL, note, &w->m.broker.did, w->m.broker.signer.public_key, &cp),
 		REFUSED_NOT);
 	assert_true(cp.size >= least);
 	return cp.size;
@@ -267,11 +267,11 @@ static void the_log(void **state)
 		struct entry entry = { .type = ENTRY_EVIDENCE, .id = m->target };
 
 		note[which] = m->note;
-		assert_int_equal(proof_entry(m->receipt, m->note, &w->m.broker.did,
+		assert_int_equal(proof_entry(NULL, m->receipt, m->note, &w->m.broker.did,
 					 w->m.broker.signer.public_key, &entry),
 			REFUSED_NOT);
 		entry.id = s[1 - which].evidence->id;
-		assert_int_equal(proof_entry(m->receipt, m->note, &w->m.broker.did,
+		assert_int_equal(proof_entry(NULL, m->receipt, m->note, &w->m.broker.did,
 					 w->m.broker.signer.public_key, &entry),
 			REFUSED_RECEIPT_INVALID);
 	}
