@@ -33,6 +33,7 @@ struct purchase {
 	int64_t before[PARTIES];
 	int64_t after[PARTIES];
 	assay_result_t *result;
+	const char *told; /* the state that was last shown where there is no terminal */
 	bool verified;
 	bool tampered_refused;
 };
@@ -88,19 +89,17 @@ static int open_parties(struct demo *d)
 	return EXIT_DONE;
 }
 
-static void show_progress(
-	const struct demo *d, const struct purchase *p, const assay_result_t *now, int64_t since_ns)
+static void show_progress(const struct demo *d, struct purchase *p, int64_t since_ns)
 {
-	static const char *last;
-	const char *state = now ? assay_result_state(now) : "POSTED";
-	const char *node = now ? assay_result_node(now) : "";
+	const char *state = p->result ? assay_result_state(p->result) : "POSTED";
+	const char *node = p->result ? assay_result_node(p->result) : "";
 	double seconds = (double)(clock_mono_ns() - since_ns) / 1e9;
 
 	if (d->cli.progress) {
 		fprintf(stderr, "\r  %s: %-10s %5.1f s %s\033[K", p->name, state, seconds, node);
-	} else if (!d->cli.json && state != last) {
+	} else if (!d->cli.json && state != p->told) {
 		fprintf(stderr, "  %s: %s %.1f s %s\n", p->name, state, seconds, node);
-		last = state;
+		p->told = state;
 	}
 }
 
@@ -113,7 +112,7 @@ static assay_status_t wait_ended(
 
 	do {
 		status = assay_wait(buyer, id, WAIT_SLICE_MS, &p->result);
-		show_progress(d, p, p->result, since_ns);
+		show_progress(d, p, since_ns);
 		if (status == ASSAY_TIMEOUT) {
 			assay_result_free(p->result);
 			p->result = NULL;
@@ -307,14 +306,19 @@ static bool all_good(const struct demo *d)
 
 static void show_next(const struct demo *d)
 {
+	/* Programs that are not installed are run by the script that told this one where they are. */
+	const char *run = getenv("ASSAY_BIN_DIR") ? "./dev run " : "";
+	const char *dir = d->up.dir;
+
 	printf("\nEverything stays in %s. Next:\n"
-	       "  assay up --demo --dir %s        run this market again, then in another terminal:\n"
-	       "  assay buy measure --dir %s --at 47.3769,8.5417 --radius 500 --unit V --max 0.20\n"
-	       "  assay-node --dir ./mynode --broker %s/broker/contact.json --escrow %s/escrow/contact.json \\\n"
-	       "    --verifier %s --camera v4l2:/dev/video0 --place LAT,LON --price 0.05\n"
-	       "  assay verify %s\n",
-		d->up.dir, d->up.dir, d->up.dir, d->up.dir, d->up.dir, d->up.verifier_did,
-		d->purchases[0].bundle_path);
+	       "  %sassay verify %s\n"
+	       "  %sassay up --demo --dir %s\n"
+	       "and while that runs this market again, in another terminal, buy from it or sell in it:\n"
+	       "  %sassay buy measure --dir %s --at 47.3769,8.5417 --radius 500 --unit V --max 0.20\n"
+	       "  %sassay-node --dir ./mynode --broker %s/broker/contact.json --escrow %s/escrow/contact.json \\\n"
+	       "    --verifier %s --camera v4l2:/dev/video0 --place LAT,LON --price 0.05\n",
+		dir, run, d->purchases[0].bundle_path, run, dir, run, dir, run, dir, dir,
+		d->up.verifier_did);
 }
 
 static int run_purchases(struct demo *d)
@@ -330,7 +334,9 @@ static int run_purchases(struct demo *d)
 	if (status != ASSAY_OK)
 		return cli_fail(&d->cli, status, assay_error(d->parties[PARTY_BUYER]));
 	for (size_t i = 0; i < ARRAY_SIZE(d->purchases); i++) {
-		r = buy_one(d, &d->purchases[i]);
+		/* Nothing is bought any more after Ctrl-C. */
+		r = supervisor_wait(&d->up.supervisor, 0) ? buy_one(d, &d->purchases[i])
+							  : EXIT_FAULT;
 		if (r != EXIT_DONE)
 			return r;
 	}
