@@ -41,14 +41,17 @@ static int index_of(const char *word, const char *const *names, size_t n)
 	return -1;
 }
 
-static int usage(void)
+static int usage(FILE *to)
 {
-	fputs("usage: assay-sim [--seed N] [--count SEEDS] [--requests N] [--steps N]\n"
+	fputs("assay-sim - the whole market in one process, virtual time, and every fault by seed\n"
+	      "usage: assay-sim [--seed N] [--count SEEDS] [--requests N] [--steps N]\n"
 	      "                 [--faults off|light|heavy] [--verbose] [--json]\n"
 	      "                 [--plant double-release|dropped-outbox|skipped-fsync]\n"
-	      "                 [--expect VIOLATION]\n",
-		stderr);
-	return 2;
+	      "                 [--expect VIOLATION] [--help]\n"
+	      "example: ./dev run assay-sim --seed 7 --faults heavy --verbose\n"
+	      "exit codes: 0 nothing broke (or what was expected did), 1 something broke, 2 usage\n",
+		to);
+	return to == stdout ? 0 : 2;
 }
 
 static void remember_command(const struct sim_options *o)
@@ -170,7 +173,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = { { "seed", 1, NULL, 's' },
 		{ "count", 1, NULL, 'c' }, { "requests", 1, NULL, 'r' }, { "steps", 1, NULL, 't' },
 		{ "faults", 1, NULL, 'f' }, { "plant", 1, NULL, 'p' }, { "expect", 1, NULL, 'e' },
-		{ "verbose", 0, NULL, 'v' }, { "json", 0, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+		{ "verbose", 0, NULL, 'v' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 } };
 	struct sim_options o = {
 		.seed = 1, .requests = 50, .steps = STEPS_DEFAULT, .faults = FAULTS_LIGHT
 	};
@@ -201,16 +205,18 @@ int main(int argc, char **argv)
 			o.plant = (enum sim_plant)i;
 		} else if (c == 'e') {
 			expect = optarg;
+		} else if (c == 'h') {
+			return usage(stdout);
 		} else {
 			o.verbose |= c == 'v';
 			o.json |= c == 'j';
 			ok = c == 'v' || c == 'j';
 		}
 		if (!ok)
-			return usage();
+			return usage(stderr);
 	}
 	if (optind < argc || sodium_init() < 0)
-		return usage();
+		return usage(stderr);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGABRT, on_abort);
 	for (uint64_t k = 0; k < count; k++, o.seed++) {
