@@ -1,7 +1,7 @@
 #pragma once
 /*
  * SHA-256 (FIPS 180-4) for small things: ids, challenges, tree nodes. Payloads of megabytes go
- * through seal/, which uses OpenSSL's faster code.
+ * through seal/digest.h, piece by piece as they arrive.
  */
 #include "proto/base/base.h"
 
