@@ -208,6 +208,7 @@ enum refusal buyer_query(struct buyer *buyer, const struct event *event, const s
 	if (!r)
 		return REFUSED_TOO_MANY_REQUESTS;
 	r->ticket = ticket;
+	r->asked = true;
 	if (!r->ended)
 		send_now(&s, r);
 	return REFUSED_NOT;
@@ -273,8 +274,11 @@ static void on_status(struct buyer_step *s)
 	if (!r || r->ended)
 		return;
 
-	bool changed = r->posting || r->state != m->state || r->n_history != m->n_history;
+	/* Who has asked is told, also where nothing has changed. */
+	bool changed = r->asked || r->posting || r->state != m->state ||
+		       r->n_history != m->n_history;
 
+	r->asked = false;
 	read_status(r, m);
 	set_field(r, m->text);
 	if (changed)
@@ -389,8 +393,10 @@ static void connected(struct buyer_step *s)
 				buyer_schedule(s->buyer, r, s->event->now_ns, BUYER_REPEAT_MIN_NS);
 		}
 	/* What the connection before had under way will not come. */
-	if (did_eq(&s->event->from, &s->buyer->config.escrow))
+	if (did_eq(&s->event->from, &s->buyer->config.escrow)) {
 		s->buyer->wallet_owed = 0;
+		s->buyer->wallet_sent = 0;
+	}
 	if (s->buyer->wallet_next_ns != INT64_MAX)
 		s->buyer->wallet_next_ns = s->event->now_ns;
 }

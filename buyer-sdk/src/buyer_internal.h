@@ -21,6 +21,7 @@ struct open_request {
 	uint64_t ticket;
 	struct id id;
 	struct id cancel; /* zero: none */
+	bool asked; /* by a query that has no answer yet */
 	int64_t state;
 	enum refusal code;
 	char field[65];

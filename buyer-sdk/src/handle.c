@@ -24,6 +24,11 @@ assay_status_t handle_fail(assay_t *a, assay_status_t status, const char *format
 	return status;
 }
 
+assay_status_t handle_null(assay_t *a)
+{
+	return handle_fail(a, ASSAY_USAGE, "An argument is NULL that has to be there.");
+}
+
 assay_status_t handle_status(assay_t *a, assay_status_t status)
 {
 	return handle_fail(a, status, "%s", assay_status_text(status));
@@ -36,7 +41,7 @@ const char *assay_error(const assay_t *assay)
 
 const char *assay_identity(const assay_t *assay)
 {
-	return assay->identity_text;
+	return assay ? assay->identity_text : "";
 }
 
 struct ticket *handle_ticket(assay_t *a, uint64_t number)
@@ -301,7 +306,9 @@ assay_status_t assay_open(const assay_options_t *options, assay_t **ret_assay)
 
 	if (!options)
 		options = &defaults;
-	if (options->size < sizeof(size_t) || options->size > sizeof(*options) || !ret_assay)
+	if (!ret_assay)
+		return handle_null(NULL);
+	if (options->size < sizeof(size_t) || options->size > sizeof(*options))
 		return handle_fail(
 			NULL, ASSAY_USAGE, "options.size is not sizeof(assay_options_t).");
 

@@ -57,6 +57,8 @@ struct assay {
 /* Sets the sentence of the last failure and returns status. a NULL: of this thread. */
 _printf_(3, 4) assay_status_t
 	handle_fail(assay_t *a, assay_status_t status, const char *format, ...);
+/* ASSAY_USAGE: a pointer that has to be there is NULL. */
+assay_status_t handle_null(assay_t *a);
 /* The status with its own sentence. */
 assay_status_t handle_status(assay_t *a, assay_status_t status);
 

@@ -193,6 +193,23 @@ static void forget(assay_t *a, uint64_t number)
 	pthread_mutex_unlock(&a->lock);
 }
 
+/* A word that was taken out goes back for assay_wait(), unless a newer one has come. */
+static void give_back(assay_t *a, uint64_t number, struct buyer_result *result, bool fresh)
+{
+	pthread_mutex_lock(&a->lock);
+
+	struct ticket *ticket = handle_ticket(a, number);
+
+	if (ticket && !ticket->have) {
+		ticket->latest = *result;
+		ticket->have = true;
+		ticket->fresh = fresh;
+		*result = (struct buyer_result){ 0 };
+	}
+	pthread_mutex_unlock(&a->lock);
+	buyer_result_deinit(result);
+}
+
 /* What an ended request, or the state on the way, means to the caller. */
 static assay_status_t judge(assay_t *a, struct buyer_result *result, assay_result_t **ret_result)
 {
@@ -230,6 +247,10 @@ assay_status_t assay_post(
 	struct buyer_result result;
 	uint64_t number;
 	struct id id;
+
+	if (!assay || !ret_request_id)
+		return handle_null(assay);
+
 	assay_status_t status = post(assay, options, &id, &number);
 
 	if (status != ASSAY_OK)
@@ -246,19 +267,7 @@ assay_status_t assay_post(
 		forget(assay, number);
 		return judge(assay, &result, NULL);
 	}
-	pthread_mutex_lock(&assay->lock);
-
-	struct ticket *ticket = handle_ticket(assay, number);
-
-	/* The word goes back for assay_wait(), unless a newer one has come. */
-	if (ticket && !ticket->have) {
-		ticket->latest = result;
-		ticket->have = true;
-		ticket->fresh = ended;
-		result = (struct buyer_result){ 0 };
-	}
-	pthread_mutex_unlock(&assay->lock);
-	buyer_result_deinit(&result);
+	give_back(assay, number, &result, ended);
 	return ASSAY_OK;
 }
 
@@ -320,10 +329,14 @@ assay_status_t assay_wait(
 {
 	struct buyer_result result;
 	uint64_t number;
-	assay_status_t status = ticket_of(assay, request_id, false, &number);
 
 	if (ret_result)
 		*ret_result = NULL;
+	if (!assay)
+		return handle_null(NULL);
+
+	assay_status_t status = ticket_of(assay, request_id, false, &number);
+
 	if (status != ASSAY_OK)
 		return status;
 	if (!handle_wait(assay, number, timeout_ms, ended_result, &result))
@@ -336,16 +349,26 @@ assay_status_t assay_query(assay_t *assay, const char *request_id, assay_result_
 {
 	struct buyer_result result;
 	uint64_t number;
+
+	if (!assay || !ret_result)
+		return handle_null(assay);
+	*ret_result = NULL;
+
 	assay_status_t status = ticket_of(assay, request_id, true, &number);
 
-	if (ret_result)
-		*ret_result = NULL;
 	if (status != ASSAY_OK)
 		return status;
 	if (!handle_wait(assay, number, HANDLE_CALL_MS, any_result, &result))
 		return handle_status(assay, ASSAY_UNREACHABLE);
-	if (result.ended)
+	if (result.ended) {
 		forget(assay, number);
+		return judge(assay, &result, ret_result);
+	}
+
+	/* A state on the way owns nothing: the ticket keeps the same word. */
+	struct buyer_result copy = result;
+
+	give_back(assay, number, &copy, false);
 	return judge(assay, &result, ret_result);
 }
 
@@ -353,6 +376,10 @@ assay_status_t assay_cancel(assay_t *assay, const char *request_id)
 {
 	struct buyer_result result;
 	uint64_t number;
+
+	if (!assay)
+		return handle_null(NULL);
+
 	assay_status_t status = ticket_of(assay, request_id, false, &number);
 
 	if (status != ASSAY_OK)
@@ -392,6 +419,10 @@ assay_status_t assay_buy(
 	assay_t *assay, const assay_buy_options_t *options, assay_result_t **ret_result)
 {
 	char id[ASSAY_ID_SIZE];
+
+	if (ret_result)
+		*ret_result = NULL;
+
 	assay_status_t status = assay_post(assay, options, id);
 
 	if (status != ASSAY_OK)
@@ -401,11 +432,13 @@ assay_status_t assay_buy(
 
 int assay_fd(const assay_t *assay)
 {
-	return assay->event_fd;
+	return assay ? assay->event_fd : -EBADF;
 }
 
 void assay_on_change(assay_t *assay, assay_callback_t callback, void *context)
 {
+	if (!assay)
+		return;
 	assay->callback = callback;
 	assay->callback_context = context;
 }
@@ -414,6 +447,8 @@ assay_status_t assay_dispatch(assay_t *assay)
 {
 	eventfd_t value;
 
+	if (!assay)
+		return handle_null(NULL);
 	if (eventfd_read(assay->event_fd, &value) < 0 && errno != EAGAIN)
 		return handle_status(assay, ASSAY_SYSTEM);
 	for (size_t i = 0; i < HANDLE_TICKETS_MAX; i++) {

@@ -156,32 +156,32 @@ void assay_result_free(assay_result_t *result)
 
 const char *assay_result_request(const assay_result_t *result)
 {
-	return result->request;
+	return result ? result->request : "";
 }
 
 const char *assay_result_state(const assay_result_t *result)
 {
-	return slot_state_name(result->state);
+	return result ? slot_state_name(result->state) : "";
 }
 
 assay_status_t assay_result_reason(const assay_result_t *result)
 {
-	return result->reason;
+	return result ? result->reason : ASSAY_USAGE;
 }
 
 const char *assay_result_node(const assay_result_t *result)
 {
-	return result->node;
+	return result ? result->node : "";
 }
 
 int64_t assay_result_price_micros(const assay_result_t *result)
 {
-	return result->price_micros;
+	return result ? result->price_micros : 0;
 }
 
 const char *assay_result_source(const assay_result_t *result)
 {
-	switch (result->source) {
+	switch (result ? result->source : 0) {
 	case SOURCE_LIVE:
 		return "live";
 	case SOURCE_REPLAY:
@@ -195,7 +195,7 @@ const char *assay_result_source(const assay_result_t *result)
 
 const char *assay_result_tier(const assay_result_t *result)
 {
-	switch (result->tier) {
+	switch (result ? result->tier : 0) {
 	case TIER_LIVE_CLAIMED:
 		return "live-claimed";
 	case TIER_REPLAY:
@@ -209,13 +209,13 @@ const char *assay_result_tier(const assay_result_t *result)
 
 const char *assay_result_type(const assay_result_t *result)
 {
-	return result->type;
+	return result ? result->type : "";
 }
 
 assay_status_t assay_result_payload(
 	const assay_result_t *result, const uint8_t **ret_bytes, size_t *ret_n)
 {
-	if (!result->payload)
+	if (!result || !result->payload)
 		return ASSAY_UNKNOWN_REQUEST;
 	*ret_bytes = result->payload;
 	*ret_n = result->n_payload;
@@ -225,7 +225,7 @@ assay_status_t assay_result_payload(
 assay_status_t assay_result_bundle(
 	const assay_result_t *result, const uint8_t **ret_bytes, size_t *ret_n)
 {
-	if (!result->bundle)
+	if (!result || !result->bundle)
 		return ASSAY_UNKNOWN_REQUEST;
 	*ret_bytes = result->bundle;
 	*ret_n = result->n_bundle;
@@ -235,7 +235,7 @@ assay_status_t assay_result_bundle(
 assay_status_t assay_result_measurement(const assay_result_t *result, int64_t *ret_mantissa,
 	int32_t *ret_exponent, const char **ret_unit)
 {
-	if (!result->is_measurement)
+	if (!result || !result->is_measurement)
 		return ASSAY_USAGE;
 	*ret_mantissa = result->mantissa;
 	*ret_exponent = (int32_t)result->exponent;
@@ -246,7 +246,7 @@ assay_status_t assay_result_measurement(const assay_result_t *result, int64_t *r
 int assay_result_moment(
 	const assay_result_t *result, size_t i, const char **ret_state, int64_t *ret_at_ns)
 {
-	if (i >= result->n_history)
+	if (!result || i >= result->n_history)
 		return 0;
 	*ret_state = slot_state_name(result->history[i].state);
 	*ret_at_ns = result->history[i].at_ns;
@@ -256,7 +256,7 @@ int assay_result_moment(
 int assay_result_check(const assay_result_t *result, size_t i, const char **ret_name,
 	const char **ret_result, const char **ret_detail)
 {
-	if (i >= result->n_checks)
+	if (!result || i >= result->n_checks)
 		return 0;
 	*ret_name = result->checks[i].name;
 	*ret_result = result->checks[i].result;
@@ -370,6 +370,10 @@ assay_status_t assay_verify(const uint8_t *bundle, size_t n, assay_result_t **re
 		*ret_result = NULL;
 	if (!r)
 		return handle_status(NULL, ASSAY_NO_MEMORY);
+	if (!bundle && n > 0) {
+		free(r);
+		return handle_null(NULL);
+	}
 	status = verify_into(SPAN(bundle, n), r);
 	if (status == ASSAY_OK) {
 		r->bundle = malloc(n);

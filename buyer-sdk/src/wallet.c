@@ -53,8 +53,12 @@ assay_status_t wallet_ask(
 assay_status_t assay_deposit(
 	assay_t *assay, const char *asset, int64_t amount_micros, const uint8_t operation[16])
 {
-	struct buyer_call *call = calloc(1, sizeof(*call));
 	struct buyer_result result;
+
+	if (!assay)
+		return handle_null(NULL);
+
+	struct buyer_call *call = calloc(1, sizeof(*call));
 
 	if (!call)
 		return handle_status(assay, ASSAY_NO_MEMORY);
@@ -91,6 +95,10 @@ assay_status_t assay_balances(
 	assay_t *assay, assay_balance_t *ret_balances, size_t max, size_t *ret_n)
 {
 	struct buyer_result result;
+
+	if (!assay || !ret_n || (!ret_balances && max > 0))
+		return handle_null(assay);
+
 	assay_status_t status = wallet_ask(assay, BUYER_CALL_BALANCE, 0, &result);
 
 	if (status != ASSAY_OK)

@@ -18,7 +18,8 @@
  * library never exits, prints, or touches signal handlers. A handle may be used from any thread,
  * by one at a time; its network runs in a thread of its own. Texts are UTF-8 and NUL-terminated;
  * times are nanoseconds UTC; positions WGS 84 in 1e-7 degrees; money is in micro-units of an
- * asset. Option structs begin with their size, so that later versions can add members.
+ * asset. Option structs begin with their size, so that later versions can add members. A NULL
+ * where something has to be is ASSAY_USAGE; a NULL result reads as an empty one.
  */
 #ifndef ASSAY_ASSAY_H
 #define ASSAY_ASSAY_H
@@ -86,6 +87,8 @@ typedef struct assay_options {
 /*
  * Connects to broker and escrow of the market. options may be NULL. Blocks at most
  * connect_timeout_ms; ASSAY_UNREACHABLE then. *ret_assay is freed by assay_close().
+ * One handle for each identity: of two at a time the market talks to the one that spoke last, and
+ * the other one, though served, may wait seconds for each answer.
  */
 ASSAY_API assay_status_t assay_open(const assay_options_t *options, assay_t **ret_assay);
 /* Ends the thread and closes. Open requests go on in the market. Takes NULL. */
@@ -210,7 +213,8 @@ ASSAY_API assay_status_t assay_balances(
 /*
  * Event-driven use: after assay_post() the handle's fd becomes readable when something happened;
  * assay_dispatch() then calls back, in the caller's thread. The fd is an eventfd: poll for POLLIN,
- * do not read it.
+ * do not read it. Each request that has ended is told once; its result stays until assay_wait()
+ * takes it, which then does not block. At most 1,024 requests are open or not taken.
  */
 typedef void (*assay_callback_t)(
 	void *context, const char *request_id, const char *state, int ended);
