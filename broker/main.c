@@ -1,20 +1,42 @@
 /* assay-broker: options, core, loop. */
 #include "broker/core/broker.h"
+#include "broker/core/match.h"
 #include "broker_sql.h"
 #include "proto/shell/daemon.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 struct options {
 	const char *escrows[BROKER_ESCROWS_MAX];
 	size_t n_escrows;
+	size_t offerings; /* 0: BROKER_OFFERINGS_DEFAULT */
 };
+
+/* How many offerings there is room for. */
+static int take_offerings(struct options *o, const char *value)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (errno != 0 || *value < '0' || *value > '9' || *end != '\0' || n == 0 ||
+		n > MATCH_CAPACITY_MAX) {
+		fprintf(stderr, "assay-broker: --offerings takes a number from 1 to %u\n",
+			MATCH_CAPACITY_MAX);
+		return EXIT_USAGE;
+	}
+	o->offerings = n;
+	return 0;
+}
 
 static int take_option(void *ctx, const char *name, const char *value)
 {
 	struct options *o = ctx;
 
-	(void)name; /* ignored: --escrow is the only one */
+	if (strcmp(name, "offerings") == 0)
+		return take_offerings(o, value);
 	if (o->n_escrows == BROKER_ESCROWS_MAX) {
 		fprintf(stderr, "assay-broker: at most %d escrows\n", BROKER_ESCROWS_MAX);
 		return EXIT_USAGE;
@@ -25,7 +47,7 @@ static int take_option(void *ctx, const char *name, const char *value)
 
 static int run(struct daemon *d, const struct options *o)
 {
-	struct broker_config config = { .author = d->identity.author };
+	struct broker_config config = { .author = d->identity.author, .offerings = o->offerings };
 	struct broker *broker = NULL;
 
 	if (o->n_escrows == 0) {
@@ -70,7 +92,8 @@ int main(int argc, char **argv)
 		.listens = true,
 		.payload_files = true,
 		.options = { { "escrow", false,
-			"FILE contact.json of an escrow; may stand several times" } },
+				     "FILE contact.json of an escrow; may stand several times" },
+			{ "offerings", false, "N room for offerings (65536)" } },
 		.option = take_option,
 		.ctx = &options,
 	};
