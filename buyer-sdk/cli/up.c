@@ -18,6 +18,27 @@ static int sub_path(const struct up *up, const char *name, char out[static CLI_P
 	return n < 0 || n >= CLI_PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+/* The last two lines of a log: most often what is wrong, and what to do. Controls are shown as '?'. */
+static void print_last_lines(const char *log_path)
+{
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	size_t n;
+	size_t start;
+	int lines = 0;
+
+	if (file_read(log_path, 1 << 20, &bytes, &n) < 0 || n == 0)
+		return;
+	n -= bytes[n - 1] == '\n';
+	for (start = n; start > 0; start--) {
+		if (bytes[start - 1] == '\n' && ++lines == 2)
+			break;
+		if (bytes[start - 1] != '\n' &&
+			(bytes[start - 1] < 0x20 || bytes[start - 1] == 0x7f))
+			bytes[start - 1] = '?';
+	}
+	fprintf(stderr, "%.*s\n", (int)MIN(n - start, (size_t)1024), (const char *)bytes + start);
+}
+
 static int failed(const char *name, const struct child *child, int error)
 {
 	if (error == -EINTR)
@@ -25,6 +46,8 @@ static int failed(const char *name, const struct child *child, int error)
 	fprintf(stderr, "assay: %s did not start: %s%s%s\n", name,
 		error == -ECHILD ? "it ended" : strerror(-error), child ? "; see " : "",
 		child ? child->log_path : "");
+	if (child)
+		print_last_lines(child->log_path);
 	return error;
 }
 

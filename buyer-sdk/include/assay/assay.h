@@ -15,7 +15,8 @@
  *	assay_result_payload(result, &bytes, &n);	the photograph, verified
  *
  * Every function that can fail returns an assay_status_t; assay_error() has the sentence. The
- * library never exits, prints, or touches signal handlers. A handle may be used from any thread,
+ * library never exits, prints, or touches signal handlers; it aborts only where an invariant of its
+ * own is broken, or libcrypto or the system fails underneath. A handle may be used from any thread,
  * by one at a time; its network runs in a thread of its own. Texts are UTF-8 and NUL-terminated;
  * times are nanoseconds UTC; positions WGS 84 in 1e-7 degrees; money is in micro-units of an
  * asset. Option structs begin with their size, so that later versions can add members. A NULL
